@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: MIT
+# One verb per task. `make help` lists them. Needs Python 3.11+, a C++ compiler and make; everything else goes into .venv.
+
+PYTHON ?= python3
+VENV ?= .venv
+# The encoder trains with torch. Where a CPU-only build is at hand under a pinned version, say so here:
+#   make test TORCH=torch==2.13.0
+TORCH ?= torch==2.13.0
+CLIP ?= samples/pan.mp4
+PRESET ?= ultrafast
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+PY := $(BIN)/python
+NAME := $(basename $(notdir $(CLIP)))
+# What the compiled kernel and the install are made from. Python sources are used in place (editable install).
+BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/cpu/*)
+# Extras of pyproject.toml, as they stand in the names of the stamp files.
+RUN := encode
+TEST := encode,test
+DEV := encode,test,dev
+LINTED := format kernels gscodec_cli tests samples benchmarks
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PRECIOUS: $(VENV)/.extras-%
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: $(VENV)/.extras-$(RUN) ## set up, then encode, inspect, decode and measure a sample clip (CLIP=, PRESET=); results in out/
+	@mkdir -p out
+	$(BIN)/gsv encode $(CLIP) -o out/$(NAME).gsv --preset $(PRESET) -y
+	$(BIN)/gsv info out/$(NAME).gsv
+	$(BIN)/gsv decode out/$(NAME).gsv -o out/$(NAME).mp4 -y
+	$(BIN)/gsv eval $(CLIP) out/$(NAME).gsv
+
+.PHONY: test
+test: $(VENV)/.extras-$(TEST) ## set up, then run the tests (PYTEST_ARGS="-k name")
+	$(BIN)/pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: lint test ## lint, types, import rules and tests: what a change must pass
+
+.PHONY: lint
+lint: $(VENV)/.extras-$(DEV) build/mypy/gscodec ## ruff, format, mypy and the import rules, without the slow tests
+	$(BIN)/ruff check $(wildcard $(LINTED))
+	$(BIN)/ruff format --check $(wildcard $(LINTED))
+	$(BIN)/mypy
+	$(BIN)/pytest -q tests/architecture
+
+.PHONY: format
+format: $(VENV)/.extras-$(DEV) ## let ruff rewrite the sources
+	$(BIN)/ruff check --fix $(wildcard $(LINTED))
+	$(BIN)/ruff format $(wildcard $(LINTED))
+
+.PHONY: wheel-test
+wheel-test: $(VENV)/.ready ## build the wheel, install it without torch away from the tree, and decode with it
+	sh tests/wheel_test.sh $(PY)
+
+.PHONY: regen-vectors
+regen-vectors: $(VENV)/.extras-$(TEST) ## write the conformance vectors anew and say what changed
+	$(PY) tests/conformance/regenerate.py
+
+.PHONY: samples
+samples: $(VENV)/.extras-$(RUN) ## write the sample clips anew
+	$(PY) samples/make_samples.py
+
+.PHONY: bench
+bench: $(VENV)/.extras-$(RUN) ## measure the kernels and the decoder on this machine
+	$(PY) benchmarks/run.py
+
+.PHONY: clean
+clean: ## remove what was built (.venv, build, out)
+	rm -rf $(VENV) build out
+
+$(VENV)/.ready:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "needs Python 3.11 or newer; choose one with PYTHON=" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.torch: $(VENV)/.ready
+	$(PY) -m pip install --quiet '$(TORCH)'
+	touch $@
+
+# A build folder of its own: the environment that builds is a temporary one, whose paths stay in CMake's cache.
+$(VENV)/.extras-%: $(VENV)/.torch $(BUILD_INPUTS)
+	$(PY) -m pip install --quiet --config-settings=build-dir=build/venv -e '.[$*]'
+	touch $@ $(foreach smaller,$(RUN) $(TEST),$(if $(findstring $(smaller),$*),$(VENV)/.extras-$(smaller)))
+
+# mypy knows packages by their folders; these links give it gscodec.format and gscodec.kernels.
+build/mypy/gscodec:
+	mkdir -p $@
+	ln -sfn ../../../format $@/format
+	ln -sfn ../../../kernels $@/kernels

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: MIT
+"""Colour: which matrix and range a picture is in, and its conversion to and from 8-bit RGB by swscale.
+
+Pipeline: input and output. Code points are those of ITU-T H.273. Imports no torch.
+"""
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+
+from gscodec_cli.errors import MediaError
+
+BT709, BT601, RGB, UNSPECIFIED = 1, 6, 0, 2
+HD_LINES = 720  # unspecified matrices: BT.709 from this many lines on, BT.601 below
+# Full chroma interpolation and exact rounding: a flat patch converts within half a step of the real-valued formula.
+QUALITY = (
+    Interpolation.LANCZOS | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+)
+_SWSCALE = {
+    1: Colorspace.ITU709,
+    4: Colorspace.FCC,
+    5: Colorspace.ITU601,
+    6: Colorspace.ITU601,
+    7: Colorspace.SMPTE240M,
+    9: Colorspace.BT2020,
+}
+_REFUSED = {
+    8: "YCgCo",
+    10: "BT.2020 constant luminance",
+    11: "YDzDx",
+    12: "chromaticity-derived",
+    13: "chromaticity-derived",
+    14: "ICtCp",
+}
+
+
+def is_rgb(format: av.VideoFormat) -> bool:
+    """True when `format` holds RGB samples (palettes included), so that no matrix applies."""
+    return format.is_rgb or format.has_palette
+
+
+def resolve_matrix(code: int, height: int, rgb: bool) -> int:
+    """Return the H.273 matrix to convert with: 0 for RGB, else `code`, or by the lines where it is unspecified.
+
+    Raises MediaError for matrices that are no plain linear YCbCr.
+    """
+    if rgb:
+        return RGB
+    if code in _SWSCALE:
+        return code
+    if code in _REFUSED:
+        raise MediaError(f"colour matrix {code} ({_REFUSED[code]}) is not supported; convert the clip to BT.709 first")
+    return BT709 if height >= HD_LINES else BT601
+
+
+def resolve_full_range(frame: av.VideoFrame) -> int:
+    """Return the H.273 range of `frame`: 1 full, 0 limited, 2 unspecified (read as limited)."""
+    if is_rgb(frame.format) or frame.format.name.startswith("yuvj"):
+        return 1
+    return {ColorRange.MPEG: 0, ColorRange.JPEG: 1}.get(ColorRange(frame.color_range), UNSPECIFIED)
+
+
+def to_rgb(
+    frame: av.VideoFrame, reformatter: VideoReformatter, matrix: int, full_range: int, size: tuple[int, int] | None
+) -> np.ndarray:  # [H, W, 3] uint8
+    """Convert a decoded frame to 8-bit RGB, scaled to `size` (width, height) when given.
+
+    `matrix` is a result of `resolve_matrix`, `full_range` 1 or 0/2 (limited). 8-bit RGB sources stay bit exact.
+    """
+    width, height = size or (frame.width, frame.height)
+    space = _SWSCALE.get(matrix)
+    source = ColorRange.JPEG if full_range == 1 else ColorRange.MPEG
+    rgb = reformatter.reformat(
+        frame,
+        width=width,
+        height=height,
+        format="rgb24",
+        src_colorspace=space,
+        dst_colorspace=space,
+        src_color_range=source,
+        dst_color_range=ColorRange.JPEG,
+        interpolation=QUALITY,
+    )
+    return np.ascontiguousarray(rgb.to_ndarray())
+
+
+def from_rgb(
+    rgb: np.ndarray,  # [H, W, 3] uint8
+    reformatter: VideoReformatter,
+    pixel_format: str,
+    matrix: int,
+    full_range: int,
+) -> av.VideoFrame:
+    """Convert 8-bit RGB to `pixel_format` with the given H.273 matrix and range; RGB formats are only repacked."""
+    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+    space = _SWSCALE.get(matrix)
+    target = ColorRange.JPEG if full_range == 1 else ColorRange.MPEG
+    return reformatter.reformat(
+        frame,
+        format=pixel_format,
+        src_colorspace=space,
+        dst_colorspace=space,
+        src_color_range=ColorRange.JPEG,
+        dst_color_range=target,
+        interpolation=QUALITY,
+    )

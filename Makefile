@@ -19,7 +19,7 @@ BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/cpu/*)
 RUN := encode
 TEST := encode,test
 DEV := encode,test,dev
-LINTED := format kernels gscodec_cli tests samples benchmarks
+LINTED := format kernels gscodec_cli tests samples benchmarks docs
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -67,6 +67,10 @@ regen-vectors: $(VENV)/.extras-$(TEST) ## write the conformance vectors anew and
 .PHONY: samples
 samples: $(VENV)/.extras-$(RUN) ## write the sample clips anew
 	$(PY) samples/make_samples.py
+
+.PHONY: docs
+docs: $(VENV)/.extras-$(RUN) ## write the tables of docs/CLI.md from the code
+	$(PY) -m docs.tables
 
 .PHONY: bench
 bench: $(VENV)/.extras-$(RUN) ## measure the kernels and the decoder on this machine

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Outputs that appear under their final name only when they are complete. Imports no torch.
+
+A regular file is written under a temporary name in the target's own folder, synced and renamed, so a failed,
+interrupted or killed run never leaves half a file under the final name.
+"""
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+from gscodec_cli.errors import OutputError, UsageError
+
+SUFFIX = ".part"
+
+
+def check_target(target: Path, *, overwrite: bool, source: Path | None = None) -> None:
+    """Refuse a target before any work is done.
+
+    Raises UsageError when it exists and `overwrite` is false or when it is the input itself, OutputError when it is a
+    folder or its folder is missing.
+    """
+    if source is not None and target.exists() and source.exists() and target.samefile(source):
+        raise UsageError(f"{target}: output and input are the same file")
+    if target.is_dir():
+        raise OutputError(f"{target}: is a folder, expected a file name")
+    if not target.parent.is_dir():
+        raise OutputError(f"{target}: there is no folder {target.parent}")
+    if target.exists() and not is_special(target) and not overwrite:
+        raise UsageError(f"{target}: exists already; use -y to overwrite it")
+
+
+def is_special(target: Path) -> bool:
+    """True for devices and pipes: written to directly, never renamed over."""
+    try:
+        return not stat.S_ISREG(os.stat(target).st_mode)
+    except OSError:
+        return False
+
+
+def output_error(target: object, error: OSError) -> OutputError:
+    """Turn a failed write into one line that says what to do."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return OutputError(f"{target}: cannot be written: {os.strerror(error.errno)}; free some space and run again")
+    if error.errno == errno.EPIPE:
+        return OutputError(f"{target}: the reader of the output closed it early")
+    return OutputError(f"{target}: cannot be written: {error.strerror or error}")
+
+
+def _default_mode() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+class OutputFile:
+    """Context manager around a binary file that takes its final name on a clean exit and vanishes otherwise.
+
+    `file` is readable, writable and seekable for regular targets. OSErrors inside the block become OutputError.
+    """
+
+    def __init__(self, target: str | Path, *, overwrite: bool = False, source: Path | None = None) -> None:
+        self.target = Path(target)
+        check_target(self.target, overwrite=overwrite, source=source)
+        self.special = is_special(self.target)
+        try:
+            self.file, self.temporary = self._open()
+        except OSError as error:
+            raise output_error(self.target, error) from None
+
+    def _open(self) -> tuple[BinaryIO, Path | None]:
+        if self.special:
+            return open(self.target, "wb", buffering=0), None
+        handle, name = tempfile.mkstemp(SUFFIX, f".{self.target.name}.", self.target.parent)
+        os.fchmod(handle, _default_mode())
+        return os.fdopen(handle, "w+b"), Path(name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is not None:
+            self.discard()
+            if isinstance(error, OSError):
+                raise output_error(self.target, error) from error
+            return
+        try:
+            self.commit()
+        except OSError as failure:
+            self.discard()
+            raise output_error(self.target, failure) from failure
+        except BaseException:
+            self.discard()
+            raise
+
+    def commit(self) -> None:
+        """Write everything to the disk and give the file its final name."""
+        self.file.flush()
+        if self.temporary is not None:
+            os.fsync(self.file.fileno())
+        self.file.close()
+        if self.temporary is not None:
+            os.replace(self.temporary, self.target)
+
+    def discard(self) -> None:
+        """Close and remove the temporary file; never raises."""
+        try:
+            self.file.close()
+        except OSError:
+            pass
+        if self.temporary is not None:
+            self.temporary.unlink(missing_ok=True)
+
+
+class OutputFolder:
+    """Context manager around many files (numbered pictures) that all appear together on a clean exit.
+
+    `add(target)` returns the temporary path to write to. The folder of the targets is created when only its last
+    part is missing.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.created = not folder.exists()
+        self._moves: list[tuple[Path, Path]] = []
+        try:
+            folder.mkdir(exist_ok=True)
+            self.temporary = Path(tempfile.mkdtemp(SUFFIX, ".frames.", folder))
+        except OSError as error:
+            raise output_error(folder, error) from None
+
+    def add(self, target: Path) -> Path:
+        """Return the temporary path for `target`, a file directly inside the folder."""
+        path = self.temporary / target.name
+        self._moves.append((path, target))
+        return path
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        try:
+            if error is None:
+                for path, target in self._moves:
+                    os.replace(path, target)
+        except OSError as failure:
+            raise output_error(self.folder, failure) from failure
+        finally:
+            shutil.rmtree(self.temporary, ignore_errors=True)
+            if error is not None and self.created:
+                self._remove_created()
+        if isinstance(error, OSError):
+            raise output_error(self.folder, error) from error
+
+    def _remove_created(self) -> None:
+        try:
+            self.folder.rmdir()
+        except OSError:
+            pass

@@ -14,7 +14,7 @@ BIN := $(VENV)/bin
 PY := $(BIN)/python
 NAME := $(basename $(notdir $(CLIP)))
 # What the compiled kernel and the install are made from. Python sources are used in place (editable install).
-BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/cpu/*)
+BUILD_INPUTS := pyproject.toml CMakeLists.txt $(wildcard kernels/cpu/*.* kernels/cpu/*/*.*)
 # Extras of pyproject.toml, as they stand in the names of the stamp files.
 RUN := encode
 TEST := encode,test

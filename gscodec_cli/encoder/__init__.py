@@ -1,1 +1,22 @@
 # SPDX-License-Identifier: MIT
+"""The trainer: frames in, `GopRecord`s out. The only package that imports torch, and only once `encode` is asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gscodec_cli.encoder.options import EncodeOptions
+
+if TYPE_CHECKING:
+    from gscodec_cli.encoder.pipeline import EncodeResult, Status, encode
+
+__all__ = ["EncodeOptions", "EncodeResult", "Status", "encode"]
+
+
+def __getattr__(name: str):
+    """Import the trainer, and torch with it, on first use."""
+    if name not in __all__:
+        raise AttributeError(name)
+    from gscodec_cli.encoder import pipeline
+
+    return getattr(pipeline, name)

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""Compression simulated while training: which quantiser serves which parameter of a GoP.
+
+`Compression.view` gives the parameters as the decoder will see them. `export` reads the same quantisers, so what was trained is what is written.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from gscodec_cli.encoder.model import FIELD_TENSORS, MARGIN, GopModel, field_geometries, norm
+from gscodec_cli.encoder.quantise import COMMITMENT, ResidualVector, Symmetric, Uniform
+
+WINDOW_DENOMINATOR = 4  # windows are coded in quarter frames: whole frames cost 0.38 dB, quarters 0.03 dB
+MOTION_STEP = 0.25  # px of displacement at the ends of the GoP, for every degree
+
+
+class Compression:
+    """The quantisers of one GoP, made from a model that has been trained without them."""
+
+    def __init__(self, model: GopModel, generator: torch.Generator) -> None:
+        tools = model.tools
+        self.model = model
+        self.fraction_bits = mean_fraction_bits(model.size, tools.mean_bits)
+        self.mean = Uniform.fixed(torch.full((2,), 2.0**-self.fraction_bits))
+        self.amplitude: Uniform | ResidualVector
+        if tools.energy_colour:
+            self.amplitude = Uniform.fixed(torch.full((3,), tools.amplitude_step))
+            self.shape = Uniform.fixed(torch.full((3,), 2.0 ** (3 - tools.shape_bits)))
+        else:
+            self.amplitude = ResidualVector(
+                self.amplitudes(model.params), tools.rvq_stages, tools.rvq_codebook, generator
+            )
+            self.shape = Uniform.asymmetric(model.params["shape"].detach(), tools.shape_bits)
+        self.window = Uniform.fixed(torch.full((2,), 1 / WINDOW_DENOMINATOR))
+        self.motion = Uniform.fixed(torch.full((2,), MOTION_STEP))
+        self.drift = Uniform.fixed(torch.full((3,), 2 * tools.amplitude_step or 1.0))
+        self.field = field_quantisers(model)
+
+    def amplitudes(self, params: dict[str, Tensor]) -> Tensor:
+        """Colours [N, 3] in the domain in which they are coded: weight, or weight times the Gaussian's norm."""
+        return params["colour"] * self.norms(params)
+
+    def norms(self, params: dict[str, Tensor]) -> Tensor | float:
+        """What turns a colour weight into its coded value: the Gaussian's norm [N, 1], or 1."""
+        return norm(params["shape"], self.model.log_shape) if self.model.tools.energy_colour else 1.0
+
+    def coded_norms(self) -> Tensor | float:
+        """The norms that the decoder will know: those of the quantised shapes."""
+        return self.norms({"shape": self.shape.fake(self.model.params["shape"], noise=False)})
+
+    def view(self, noise: bool) -> dict[str, Tensor]:
+        """The model's parameters after coding and decoding, with gradients; or with noise in place of rounding."""
+        params, tools = self.model.params, self.model.tools
+        view = dict(params)
+        view["mean"] = self.mean.fake(params["mean"], noise)
+        view["shape"] = self.shape.fake(params["shape"], noise)
+        size = self.norms(view)
+        # The amplitude is rounded at the norm that the decoder knows, that of the quantised shape.
+        view["colour"] = self.amplitude.fake(params["colour"] * size, noise) / size
+        if tools.window:
+            view["window"] = self.window.fake(params["window"], noise)
+        if tools.motion_degree:
+            flat = self.motion.fake(params["motion"].reshape(-1, 2), noise)
+            view["motion"] = flat.reshape(params["motion"].shape)
+        if tools.drift:
+            view["drift"] = self.drift.fake(params["drift"] * size, noise) / size
+        for name, quantiser in self.field.items():
+            view[name] = quantiser.fake(params[name], noise)
+        return view
+
+    def penalty(self) -> Tensor | float:
+        """Commitment loss of the last view, weighted (paper 001 eq. 13)."""
+        return COMMITMENT * self.amplitude.commitment if isinstance(self.amplitude, ResidualVector) else 0.0
+
+    def learnables(self) -> list[Tensor]:
+        """Steps and offsets that train along."""
+        return [*self.shape.learnables(), *self.amplitude.learnables()]
+
+
+def mean_fraction_bits(size: tuple[int, int], mean_bits: int) -> int:
+    """Bits after the point so that a coordinate, margins included, fits into `mean_bits` bits (0..8)."""
+    cells = max(size) + 2 * MARGIN
+    return max(0, min(8, mean_bits - math.ceil(math.log2(cells))))
+
+
+def field_quantisers(model: GopModel) -> dict[str, Symmetric]:
+    """A symmetric quantiser for each tensor of the field; each level of a table has a step of its own."""
+    layout = model.tools.field
+    if layout is None:
+        return {}
+    geometry2, geometry3 = field_geometries(layout)
+    parts = {"table2": _level_rows(geometry2.entries), "table3": _level_rows(geometry3.entries)}
+    return {n: Symmetric(parts.get(n, ((0, len(model.params[n])),)), model.tools.field_bits) for n in FIELD_TENSORS}
+
+
+def _level_rows(entries: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    ends = torch.tensor(entries).cumsum(0).tolist()
+    return tuple(zip([0, *ends[:-1]], ends, strict=True))

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""Trained GoP -> `format.GopRecord`: the one-way door out of torch. Integers come from the quantisers that were trained through."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gscodec.format.records import (
+    Coded,
+    ColourData,
+    DriftData,
+    FieldRecord,
+    GopRecord,
+    GridRecord,
+    MeanData,
+    MotionData,
+    RvqQuantiser,
+    ShapeData,
+    UniformQuantiser,
+    WindowData,
+)
+from gscodec_cli.encoder.compression import WINDOW_DENOMINATOR, Compression
+from gscodec_cli.encoder.model import (
+    BLEND_EPSILON,
+    COLOUR_SCALE,
+    FIELD_TENSORS,
+    MARGIN,
+    MEAN_SCALE,
+    WINDOW_EDGE,
+    GopModel,
+    field_geometries,
+)
+from gscodec_cli.encoder.quantise import Uniform
+
+
+@torch.no_grad()
+def export_gop(compression: Compression, first_frame: int, pts: tuple[int, ...] | None) -> GopRecord:
+    """The integers of a GoP, its Gaussians in Morton order; those that cannot be seen are left out."""
+    model = compression.model
+    params, tools = model.params, model.tools
+    size = compression.coded_norms()
+    amplitudes = compression.amplitude.symbols(params["colour"] * size)
+    grid = _mean_grid(compression)
+    order = np.argsort(morton(grid), kind="stable")
+    order = order[_visible(model, amplitudes)[order]]
+
+    def coded(quantiser: Uniform, values: Tensor) -> Coded:
+        return _uniform(quantiser, quantiser.symbols(values).numpy()[order])
+
+    return GopRecord(
+        first_frame=first_frame,
+        frame_count=model.frames,
+        pts=pts,
+        reference_mode=0,
+        blend_mode=int(tools.normalised),
+        background=tuple(params["background"].tolist()) if tools.normalised else None,
+        blend_epsilon=BLEND_EPSILON if tools.normalised else None,
+        mean=MeanData(compression.fraction_bits, MARGIN, grid[order]),
+        shape=ShapeData(int(tools.shape_log), coded(compression.shape, params["shape"])),
+        colour=ColourData(int(tools.ycc), int(tools.energy_colour), _colour(compression, amplitudes.numpy()[order])),
+        motion=_motion(compression, order) if tools.motion_degree else None,
+        drift=DriftData(coded(compression.drift, params["drift"] * size)) if tools.drift else None,
+        window=_window(compression, order) if tools.window else None,
+        field=_field(compression) if tools.field is not None else None,
+    )
+
+
+def morton(grid: np.ndarray) -> np.ndarray:
+    """Morton code of integer coordinates [N, 2] >= 0: bits of x and y interleaved, x lowest (SPEC 7.3)."""
+    out = np.zeros(len(grid), np.int64)
+    for bit in range(22):
+        for axis in (0, 1):
+            out |= ((grid[:, axis] >> bit) & 1) << (2 * bit + axis)
+    return out
+
+
+def _visible(model: GopModel, amplitudes: Tensor) -> np.ndarray:
+    """Gaussians that contribute: in a sum, an amplitude of all zeros draws nothing (under normalised blending it still has weight)."""
+    if not model.tools.energy_colour or model.tools.normalised or model.tools.field is not None:
+        return np.ones(model.count, bool)
+    return (amplitudes != 0).any(1).numpy()
+
+
+def _mean_grid(compression: Compression) -> np.ndarray:
+    """Integer coordinates [N, 2] from the corner of the margin."""
+    symbols = compression.mean.symbols(compression.model.params["mean"]).numpy()
+    return symbols + (MARGIN << compression.fraction_bits)
+
+
+def _uniform(quantiser: Uniform, symbols: np.ndarray) -> Coded:
+    steps, offsets = quantiser.step().tolist(), quantiser.offset.tolist()
+    return Coded(UniformQuantiser(tuple(steps), tuple(offsets)), symbols)
+
+
+def _colour(compression: Compression, symbols: np.ndarray) -> Coded:
+    quantiser = compression.amplitude
+    if isinstance(quantiser, Uniform):
+        return _uniform(quantiser, symbols)
+    books = tuple(quantiser.entry_symbols(stage).numpy().astype(np.int32) for stage in range(len(quantiser.codebooks)))
+    return Coded(RvqQuantiser(tuple(quantiser.entry_steps), books), symbols)
+
+
+def _motion(compression: Compression, order: np.ndarray) -> MotionData:
+    motion = compression.model.params["motion"]
+    degrees = [compression.motion.symbols(motion[:, k]).numpy()[order] for k in range(motion.shape[1])]
+    return MotionData(tuple(_uniform(compression.motion, symbols) for symbols in degrees))
+
+
+def _window(compression: Compression, order: np.ndarray) -> WindowData:
+    symbols = compression.window.symbols(compression.model.params["window"]).numpy()[order]
+    return WindowData(WINDOW_EDGE, WINDOW_DENOMINATOR, symbols[:, 0], symbols[:, 1] - symbols[:, 0])
+
+
+def _field(compression: Compression) -> FieldRecord:
+    layout, params = compression.model.tools.field, compression.model.params
+    assert layout is not None
+    grids = [
+        GridRecord(g.dims, g.feature_count, layout.log2_table_size, tuple(g.resolutions), tuple(g.scales))
+        for g in field_geometries(layout)
+    ]
+    steps, tensors = [], []
+    for name in FIELD_TENSORS:
+        quantiser = compression.field[name]
+        steps += quantiser.steps(params[name])
+        tensors += [part.numpy().astype(np.int32).ravel() for part in quantiser.symbols(params[name])]
+    return FieldRecord(
+        input_scale=layout.input_scale,
+        grid2=grids[0],
+        grid3=grids[1],
+        frequency_count=layout.frequencies,
+        hidden_width=layout.hidden_width,
+        mean_scale=MEAN_SCALE,
+        colour_scale=COLOUR_SCALE,
+        steps=tuple(steps),
+        tensors=tuple(tensors),
+    )

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: MIT
+"""Where Gaussians start: on the key frame (KFCI, paper 001 II.C) and, later, where and when the residual is largest."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from gscodec_cli.encoder.model import WINDOW_EDGE, YCC, GopModel, new_field
+from gscodec_cli.encoder.tools import Tools
+
+UNIFORM_SHARE = 0.3  # share of the first Gaussians that is spread evenly; the rest follows the gradient
+COLOUR_SHARE = 0.4  # of the pixel's colour: about 2.5 Gaussians overlap at a pixel
+CELL = 4  # px; births are drawn on a grid of this size
+
+
+def key_frame_model(frame: Tensor, count: int, tools: Tools, frames: int, generator: torch.Generator) -> GopModel:
+    """A model of `count` Gaussians placed on the key frame [3, H, W] (float32, 0..1), dense where its gradient is large."""
+    height, width = frame.shape[1:]
+    density = _gradient(frame).flatten()
+    density = density / density.sum().clamp_min(1e-9) * (1 - UNIFORM_SHARE) + UNIFORM_SHARE / density.numel()
+    index = torch.multinomial(density, count, replacement=count > density.numel() // 2, generator=generator)
+    x, y = index % width, index // width
+    radius = (1 / (density[index] * count)).sqrt().mul(0.5).clamp(0.7, 20).log()
+    colour = frame[:, y, x].T
+    params = _gaussians(
+        torch.stack([x, y], 1) + 0.5, radius, colour if tools.normalised else colour * COLOUR_SHARE, tools
+    )
+    window = torch.tensor([[-WINDOW_EDGE / 2, frames - 1 + WINDOW_EDGE / 2]]).expand(count, 2)
+    params.update(_motion_params(count, window, tools))
+    if tools.field is not None:
+        params.update(new_field(tools.field, generator))
+    if tools.normalised:
+        mean = frame.mean((1, 2))
+        params["background"] = YCC @ mean if tools.ycc else mean
+    return GopModel(params, tools, frames, (height, width))
+
+
+def add_gaussians(model: GopModel, residuals: Tensor, target: Tensor, count: int, generator: torch.Generator) -> None:
+    """Add `count` Gaussians where and when the squared residual is largest.
+
+    residuals, target: [T, 3, H, W] float32, T frames or the key frame alone. With windows each new Gaussian lives around its frame.
+    """
+    frames, _, height, width = residuals.shape
+    energy = functional.avg_pool2d(residuals.square().sum(1), CELL + 1, CELL, CELL // 2)
+    index = torch.multinomial(
+        energy.flatten().sqrt() + 1e-12, count, replacement=count > energy.numel() // 2, generator=generator
+    )
+    rows, columns = energy.shape[1:]
+    time, row, column = index // (rows * columns), index // columns % rows, index % columns
+    jitter = torch.randint(0, CELL, (2, count), generator=generator)
+    x, y = (column * CELL + jitter[0]).clamp_max(width - 1), (row * CELL + jitter[1]).clamp_max(height - 1)
+    source = target if model.tools.normalised else residuals * COLOUR_SHARE
+    born = _gaussians(
+        torch.stack([x, y], 1) + 0.5, torch.full((count,), math.log(2.0)), source[time, :, y, x], model.tools
+    )
+    reach = max(2.0, model.frames / 6) if frames > 1 else float(model.frames)
+    low, high = -WINDOW_EDGE / 2, model.frames - 1 + WINDOW_EDGE / 2
+    window = torch.stack([(time - reach).clamp_min(low), (time + reach).clamp_max(high)], 1)
+    born.update(_motion_params(count, window, model.tools))
+    for name, value in born.items():
+        model.params[name] = torch.cat([model.params[name].detach(), value])
+
+
+def _gaussians(mean: Tensor, log_radius: Tensor, rgb: Tensor, tools: Tools) -> dict[str, Tensor]:
+    shape = torch.stack([log_radius, torch.zeros_like(log_radius), log_radius], 1)
+    return {"mean": mean.float(), "shape": shape, "colour": rgb @ YCC.T if tools.ycc else rgb.clone()}
+
+
+def _motion_params(count: int, window: Tensor, tools: Tools) -> dict[str, Tensor]:
+    params = {}
+    if tools.window:
+        params["window"] = window.float().clone()
+    if tools.motion_degree:
+        params["motion"] = torch.zeros(count, tools.motion_degree, 2)
+    if tools.drift:
+        params["drift"] = torch.zeros(count, 3)
+    return params
+
+
+def _gradient(frame: Tensor) -> Tensor:
+    """Sum over channels of absolute horizontal and vertical differences, [H, W]."""
+    out = torch.zeros(frame.shape[1:])
+    out[:, :-1] += (frame[:, :, 1:] - frame[:, :, :-1]).abs().sum(0)
+    out[:-1] += (frame[:, 1:] - frame[:, :-1]).abs().sum(0)
+    return out

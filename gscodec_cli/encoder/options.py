@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""What an encode is asked to do: every option, its default and its range.
+
+A profile gives the model and its coding (SPEC 9), a preset gives the effort. `EncodeOptions` is what the caller says; `resolve` turns it
+into a `Plan`, in which nothing is left open. This module imports neither torch nor the decoder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+
+from gscodec_cli.encoder.presets import PRESETS, PROFILES
+from gscodec_cli.encoder.tools import Effort, Tools
+from gscodec_cli.errors import UsageError
+
+PROFILE_IDS = {"stgv": 0, "main": 1}
+MAX_GOP_FRAMES = 256
+
+
+@dataclass(frozen=True)
+class EncodeOptions:
+    """Everything `gsv encode` accepts. None means: as the profile or the preset says.
+
+    gaussians: Gaussians per GoP. gop: frames per GoP. frames: (first, last + 1). size: (width, height) in pixels. bpp: target, in
+    file bits per pixel. threads: 0 for all cores. Raises UsageError for a value outside its range.
+    """
+
+    profile: str = "main"
+    preset: str = "medium"
+    gaussians: int | None = None
+    gop: int | None = None
+    frames: tuple[int, int] | None = None
+    size: tuple[int, int] | None = None
+    bpp: float | None = None
+    threads: int = 0
+    device: str = "auto"
+    seed: int = 0
+    audio: bool = True
+    key_iterations: int | None = None
+    joint_iterations: int | None = None
+    tune_iterations: int | None = None
+    mean_bits: int | None = None
+    shape_bits: int | None = None
+    field_bits: int | None = None
+    rvq_stages: int | None = None
+    rvq_codebook: int | None = None
+    hash_levels: int | None = None
+    hash_table: int | None = None
+    hidden_width: int | None = None
+    motion_degree: int | None = None
+    amplitude_step: float | None = None
+    window: bool | None = None
+    field: bool | None = None
+    drift: bool | None = None
+    blend: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, low, high in RANGES:
+            value = getattr(self, name)
+            if value is not None and not low <= value <= high:
+                raise UsageError(f"--{name.replace('_', '-')} {value}: expected {low}..{high}")
+        for name, choices in CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in choices:
+                raise UsageError(f"--{name} {value}: expected one of {', '.join(choices)}")
+        if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
+            raise UsageError(f"--frames {self.frames[0]}:{self.frames[1]}: expected A:B with 0 <= A < B")
+
+
+RANGES: tuple[tuple[str, float, float], ...] = (
+    ("gaussians", 1, 1 << 20),
+    ("gop", 1, MAX_GOP_FRAMES),
+    ("bpp", 1e-4, 64),
+    ("threads", 0, 1024),
+    ("seed", 0, (1 << 31) - 1),
+    ("key_iterations", 1, 10_000_000),
+    ("joint_iterations", 0, 10_000_000),
+    ("tune_iterations", 0, 10_000_000),
+    ("mean_bits", 8, 20),
+    ("shape_bits", 2, 12),
+    ("field_bits", 2, 12),
+    ("rvq_stages", 1, 8),
+    ("rvq_codebook", 2, 1024),
+    ("hash_levels", 1, 16),
+    ("hash_table", 3, 16),
+    ("hidden_width", 1, 512),
+    ("motion_degree", 0, 3),
+    ("amplitude_step", 1e-3, 16),
+)
+CHOICES = {
+    "profile": tuple(PROFILE_IDS),
+    "preset": tuple(PRESETS),
+    "device": ("auto", "cpu", "cuda"),
+    "blend": ("sum", "normalised", "auto"),
+}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A complete encode: options with nothing left open. `gaussians` is None when it follows from the bits asked for."""
+
+    profile: str
+    preset: str
+    gaussians: int | None
+    gop: int
+    bpp: float | None
+    threads: int
+    seed: int
+    tools: Tools
+    effort: Effort
+    choose_blend: bool
+
+
+def resolve(options: EncodeOptions) -> Plan:
+    """Fill in the profile's tools and the preset's effort. Raises UsageError for tools that the profile does not have."""
+    profile = PROFILES[options.profile]
+    tools = _tools(options, profile.tools)
+    effort = profile.efforts[options.preset]
+    effort = _override(effort, options, {f.name: f.name for f in fields(Effort)})
+    return Plan(
+        profile=options.profile,
+        preset=options.preset,
+        gaussians=options.gaussians,
+        gop=options.gop or profile.gop,
+        bpp=options.bpp,
+        threads=options.threads,
+        seed=options.seed,
+        tools=tools,
+        effort=effort,
+        choose_blend=options.blend == "auto",
+    )
+
+
+def _override(base, options: EncodeOptions, names: dict[str, str]):
+    """`base` with each field named in `names` replaced by the option of that name, where the caller set it."""
+    given = {key: getattr(options, name, None) for key, name in names.items()}
+    return replace(base, **{key: value for key, value in given.items() if value is not None})
+
+
+def _tools(options: EncodeOptions, tools: Tools) -> Tools:
+    same = ("mean_bits", "shape_bits", "field_bits", "rvq_stages", "rvq_codebook", "motion_degree", "drift", "window")
+    tools = _override(tools, options, {name: name for name in (*same, "amplitude_step")})
+    if options.profile == "stgv" and (
+        tools.window or tools.motion_degree or tools.drift or options.blend or options.field is False
+    ):
+        raise UsageError(
+            "profile stgv has no windows, polynomial motion, drift or normalised blending: use --profile main"
+        )
+    if options.blend in ("sum", "normalised"):
+        tools = replace(tools, normalised=options.blend == "normalised")
+    if tools.rvq_codebook & (tools.rvq_codebook - 1):
+        raise UsageError(f"--rvq-codebook {tools.rvq_codebook}: expected a power of two")
+    if options.field is False:
+        return replace(tools, field=None)
+    assert tools.field is not None  # every profile has one
+    names = {"levels": "hash_levels", "log2_table_size": "hash_table", "hidden_width": "hidden_width"}
+    return replace(tools, field=_override(tools.field, options, names))

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""Profiles and presets as data; docs/CLI.md prints these tables and a test keeps the two equal. Imports nothing of ours but `tools`.
+
+Profile `stgv` is the paper as written (001, section III and appendices B, C); its `veryslow` preset has the paper's budget and its two
+learning rates. Shorter schedules take larger steps: with K times fewer steps a rate that is about sqrt(K) times larger ended best.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from gscodec_cli.encoder.tools import Effort, HashLayout, Tools
+
+PRESETS = ("ultrafast", "fast", "medium", "slow", "veryslow")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Default GoP length in frames, default number of Gaussians, tools, and the effort of each preset."""
+
+    gop: int
+    gaussians: int
+    tools: Tools
+    efforts: dict[str, Effort]
+
+
+STGV = Profile(
+    gop=10,
+    gaussians=20_000,
+    tools=Tools(
+        shape_log=False,
+        energy_colour=False,
+        ycc=False,
+        normalised=False,
+        window=False,
+        motion_degree=0,
+        drift=False,
+        births=False,
+        field=HashLayout(
+            levels=8,
+            log2_table_size=10,
+            features_2d=2,
+            features_3d=4,
+            base_resolution=16,
+            growth=1.5,
+            frequencies=6,
+            hidden_width=128,
+            input_scale=(0.9375, 0.9375, 0.9375),
+        ),
+        mean_bits=16,
+        shape_bits=8,
+        field_bits=8,
+        rvq_stages=3,
+        rvq_codebook=64,
+        amplitude_step=0.0,
+    ),
+    efforts={
+        "ultrafast": Effort(100, 400, 100, 2e-2, 2e-3),
+        "fast": Effort(250, 1500, 250, 1.5e-2, 2e-3),
+        "medium": Effort(600, 5000, 800, 1.2e-2, 1.5e-3),
+        "slow": Effort(1500, 20000, 3000, 1e-2, 1e-3),
+        "veryslow": Effort(10000, 60000, 6000, 7e-3, 1.6e-4),
+    },
+)
+
+MAIN = Profile(
+    gop=32,
+    gaussians=8_000,
+    tools=Tools(
+        shape_log=True,
+        energy_colour=True,
+        ycc=True,
+        normalised=False,
+        window=True,
+        motion_degree=1,
+        drift=False,
+        births=True,
+        field=HashLayout(
+            levels=3,
+            log2_table_size=6,
+            features_2d=2,
+            features_3d=2,
+            base_resolution=8,
+            growth=2.0,
+            frequencies=2,
+            hidden_width=16,
+            input_scale=(0.875, 0.4375, 0.375),
+        ),
+        mean_bits=13,
+        shape_bits=6,
+        field_bits=7,
+        rvq_stages=2,
+        rvq_codebook=64,
+        amplitude_step=0.25,
+    ),
+    efforts={
+        "ultrafast": Effort(60, 400, 150, 3e-2, 5e-3),
+        "fast": Effort(150, 1200, 400, 3e-2, 5e-3),
+        "medium": Effort(300, 4000, 1200, 2e-2, 4e-3),
+        "slow": Effort(500, 12000, 3000, 2e-2, 3e-3),
+        "veryslow": Effort(800, 36000, 8000, 1.5e-2, 2e-3),
+    },
+)
+
+PROFILES = {"stgv": STGV, "main": MAIN}

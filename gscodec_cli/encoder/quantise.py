@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: MIT
+"""Quantisers that can be trained through: uniform scalar and residual vector quantisation (paper 001, appendix C, eq. 10-13).
+
+Each has one interface: `fake(x, noise)` gives what the decoder will see, with gradients passed straight through (or with uniform noise of one
+step in place of rounding); `symbols(x)` gives the integers of SPEC 5;
+Knows tensors, not bytes.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+COMMITMENT = 0.1  # lambda of paper 001 eq. 13
+EMA_DECAY = 0.99
+
+
+def _straight_through(x: Tensor) -> Tensor:
+    """round(x) forwards, identity backwards."""
+    return x + (torch.round(x) - x).detach()
+
+
+class Uniform:
+    """value = step * symbol + offset for each of C components (paper 001 eq. 10, with rounding to nearest in place of floor).
+
+    step, offset: [C] float32. levels: symbols are clamped to 0..levels-1; None for no limit. Where `learned`, step and offset are trained:
+    the step by its logarithm, so that it stays positive.
+    """
+
+    def __init__(self, step: Tensor, offset: Tensor, levels: int | None, learned: bool) -> None:
+        self.fixed_step = None if learned else step.float()  # kept as it is: exp(log(step)) would not be a power of two
+        self.log_step = step.float().log().requires_grad_(learned)
+        self.offset = offset.float().clone().requires_grad_(learned)
+        self.levels = levels
+        self.learned = learned
+
+    @classmethod
+    def asymmetric(cls, x: Tensor, bits: int) -> Uniform:
+        """Learned `bits`-bit quantiser over all but the most extreme 0.1 % of x [N, C]; those few are clipped and retrained."""
+        low, high = torch.quantile(x, 0.001, dim=0), torch.quantile(x, 0.999, dim=0)
+        return cls(((high - low) / (2**bits - 1)).clamp_min(1e-4), low, 2**bits, learned=True)
+
+    @classmethod
+    def fixed(cls, step: Tensor) -> Uniform:
+        """Quantiser with given steps [C], offset 0 and no limit."""
+        return cls(step, torch.zeros_like(step), None, learned=False)
+
+    def step(self) -> Tensor:
+        """[C] float32."""
+        return self.log_step.exp() if self.fixed_step is None else self.fixed_step
+
+    def fake(self, x: Tensor, noise: bool) -> Tensor:
+        """What decoding gives for x [N, C], or x with uniform noise of one step."""
+        step = self.step()
+        if noise:
+            return x + (torch.rand_like(x) - 0.5) * step
+        scaled = (x - self.offset) / step
+        if self.levels is not None:
+            scaled = scaled.clamp(0, self.levels - 1)
+        return _straight_through(scaled) * step + self.offset
+
+    @torch.no_grad()
+    def symbols(self, x: Tensor) -> Tensor:
+        """Integers [N, C] int64."""
+        scaled = (x - self.offset) / self.step()
+        if self.levels is not None:
+            scaled = scaled.clamp(0, self.levels - 1)
+        return torch.round(scaled).long()
+
+    def learnables(self) -> list[Tensor]:
+        """Tensors an optimiser may change."""
+        return [self.log_step, self.offset] if self.learned else []
+
+
+class ResidualVector:
+    """Residual vector quantisation in M stages of B codewords (paper 001 eq. 11), k-means start, EMA codebooks, commitment loss (eq. 12).
+
+    Codeword entries are themselves multiples of `entry_step`, so that what is trained is what is coded.
+    """
+
+    ENTRY_BITS = 12
+
+    def __init__(self, x: Tensor, stages: int, size: int, generator: torch.Generator) -> None:
+        self.codebooks: list[Tensor] = []
+        self.commitment = torch.zeros(())
+        residual = x.detach()
+        for _ in range(stages):
+            book = _k_means(residual, size, generator)
+            self.codebooks.append(book)
+            residual = residual - book[_nearest(residual, book)]
+        self.entry_steps = [
+            float(book.abs().max().clamp_min(1e-6)) / (2 ** (self.ENTRY_BITS - 1) - 1) for book in self.codebooks
+        ]
+        self._counts = [torch.ones(size) for _ in range(stages)]
+        self._sums = [book.clone() for book in self.codebooks]
+
+    def coded_book(self, stage: int) -> Tensor:
+        """Codebook of a stage as the decoder has it, [B, C]."""
+        step = self.entry_steps[stage]
+        limit = 2 ** (self.ENTRY_BITS - 1) - 1
+        return torch.round(self.codebooks[stage] / step).clamp(-limit, limit) * step
+
+    def fake(self, x: Tensor, noise: bool) -> Tensor:
+        """What decoding gives for x [N, C]; also updates the codebooks and `commitment`. Noise stands for nothing here and is ignored."""
+        residual, total = x.detach(), torch.zeros_like(x)
+        self.commitment = torch.zeros(())
+        for stage in range(len(self.codebooks)):
+            book = self.coded_book(stage)
+            index = _nearest(residual, book)
+            self._update(stage, residual, index)
+            total = total + book[index]
+            residual = residual - book[index]
+            self.commitment = self.commitment + ((x - total) ** 2).mean()
+        return x + (total - x).detach()
+
+    def _update(self, stage: int, residual: Tensor, index: Tensor) -> None:
+        """Move each codeword towards the mean of what it stands for."""
+        counts = torch.zeros_like(self._counts[stage]).index_add_(0, index, torch.ones(len(index)))
+        sums = torch.zeros_like(self._sums[stage]).index_add_(0, index, residual)
+        self._counts[stage].lerp_(counts, 1 - EMA_DECAY)
+        self._sums[stage].lerp_(sums, 1 - EMA_DECAY)
+        used = self._counts[stage] > 1e-2
+        self.codebooks[stage][used] = (self._sums[stage] / self._counts[stage][:, None])[used]
+
+    @torch.no_grad()
+    def symbols(self, x: Tensor) -> Tensor:
+        """Codeword indices [N, M] int64."""
+        residual, out = x, []
+        for stage in range(len(self.codebooks)):
+            book = self.coded_book(stage)
+            index = _nearest(residual, book)
+            out.append(index)
+            residual = residual - book[index]
+        return torch.stack(out, 1)
+
+    def entry_symbols(self, stage: int) -> Tensor:
+        """Signed integers [B, C] of a stage's codebook."""
+        return torch.round(self.coded_book(stage) / self.entry_steps[stage]).long()
+
+    def learnables(self) -> list[Tensor]:
+        """Nothing: codebooks follow their moving averages."""
+        return []
+
+
+def _nearest(x: Tensor, book: Tensor) -> Tensor:
+    """Index [N] of the codeword nearest to each row of x [N, C]."""
+    return (book.square().sum(1) - 2 * x @ book.T).argmin(1)
+
+
+def _k_means(x: Tensor, size: int, generator: torch.Generator, rounds: int = 12) -> Tensor:
+    """Lloyd's algorithm from a random sample of x [N, C]; codewords without members are left where they are."""
+    pick = (
+        torch.randint(len(x), (size,), generator=generator)
+        if len(x) < size
+        else torch.randperm(len(x), generator=generator)[:size]
+    )
+    book = x[pick].clone()
+    for _ in range(rounds):
+        index = _nearest(x, book)
+        counts = torch.bincount(index, minlength=size).float()
+        sums = torch.zeros_like(book).index_add_(0, index, x)
+        book = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp_min(1), book)
+    return book
+
+
+class Symmetric:
+    """Uniform quantiser of a field tensor: value = step * symbol, `bits` bits, step from the largest magnitude of each part.
+
+    parts: row ranges that have a step of their own (the levels of a table). The field is 8 bit in paper 001.
+    """
+
+    def __init__(self, parts: tuple[tuple[int, int], ...], bits: int) -> None:
+        self.parts, self.limit = parts, 2 ** (bits - 1) - 1
+
+    def steps(self, x: Tensor) -> list[float]:
+        """Step of each part, rounded to float32 as stored."""
+        return [max(float(x[a:b].detach().abs().max()), 1e-8) / self.limit for a, b in self.parts]
+
+    def fake(self, x: Tensor, noise: bool) -> Tensor:
+        """What decoding gives for x, or x with uniform noise of one step."""
+        rows = torch.cat([torch.full((b - a,), s) for (a, b), s in zip(self.parts, self.steps(x), strict=True)])
+        step = rows.reshape(-1, *[1] * (x.dim() - 1))
+        if noise:
+            return x + (torch.rand_like(x) - 0.5) * step
+        return _straight_through(x / step) * step
+
+    @torch.no_grad()
+    def symbols(self, x: Tensor) -> list[Tensor]:
+        """Integers of each part, in the shape of the part."""
+        return [torch.round(x[a:b] / s).long() for (a, b), s in zip(self.parts, self.steps(x), strict=True)]

@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: MIT
+"""The coding tools of a GoP and the effort spent on it, as data. Imports nothing of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class HashLayout:
+    """Geometry and width of a hash field (paper 001, section II.B and appendix B).
+
+    Sizes are entries, features and neurons; `input_scale` maps [0, 1] of x, y and t into the grid (SPEC 7.5).
+    """
+
+    levels: int
+    log2_table_size: int
+    features_2d: int
+    features_3d: int
+    base_resolution: int
+    growth: float
+    frequencies: int
+    hidden_width: int
+    input_scale: tuple[float, float, float]
+
+    def resolutions(self) -> tuple[int, ...]:
+        """Vertices per axis of every level: floor(base * growth^l), paper 001 eq. 3."""
+        return tuple(int(self.base_resolution * self.growth**level) for level in range(self.levels))
+
+
+@dataclass(frozen=True)
+class Tools:
+    """The coding tools of a GoP and the precision of their parameters; one value per profile, each one an option."""
+
+    shape_log: bool
+    energy_colour: bool
+    ycc: bool
+    normalised: bool
+    window: bool
+    motion_degree: int
+    drift: bool
+    births: bool
+    field: HashLayout | None
+    mean_bits: int
+    shape_bits: int
+    field_bits: int
+    rvq_stages: int
+    rvq_codebook: int
+    amplitude_step: float
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Iterations of the three stages, in optimiser steps on one frame, and the learning rates they begin with.
+
+    key: coarse fit of the key frame (KFCI, paper 001 II.C). joint: canonical Gaussians and motion on all frames. tune: the same with
+    compression simulated (paper 001 appendix C). A rate decays along a half cosine to a tenth over its stage.
+    """
+
+    key_iterations: int
+    joint_iterations: int
+    tune_iterations: int
+    lr_gaussian: float
+    lr_field: float

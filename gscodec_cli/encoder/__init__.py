@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""The trainer: frames in, `GopRecord`s out. The only package that imports torch, and only once `encode` is asked for."""
+"""The trainer: frames in, `GopRecord`s out.
+
+The only package that imports torch, and only once `encode` is asked for.
+"""
 
 from __future__ import annotations
 

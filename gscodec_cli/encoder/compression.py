@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Compression simulated while training: which quantiser serves which parameter of a GoP.
 
-`Compression.view` gives the parameters as the decoder will see them. `export` reads the same quantisers, so what was trained is what is written.
+`Compression.view` gives the parameters as the decoder will see them. `export` reads the same quantisers, so what was
+trained is what is written.
 """
 
 from __future__ import annotations

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Trained GoP -> `format.GopRecord`: the one-way door out of torch. Integers come from the quantisers that were trained through."""
+"""Trained GoP -> `format.GopRecord`.
+
+The one-way door out of torch. Integers come from the quantisers that were trained through.
+"""
 
 from __future__ import annotations
 
@@ -77,7 +80,10 @@ def morton(grid: np.ndarray) -> np.ndarray:
 
 
 def _visible(model: GopModel, amplitudes: Tensor) -> np.ndarray:
-    """Gaussians that contribute: in a sum, an amplitude of all zeros draws nothing (under normalised blending it still has weight)."""
+    """Gaussians that contribute.
+
+    In a sum, an amplitude of all zeros draws nothing (under normalised blending it still has weight).
+    """
     if not model.tools.energy_colour or model.tools.normalised or model.tools.field is not None:
         return np.ones(model.count, bool)
     return (amplitudes != 0).any(1).numpy()

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Train one GoP. Reads top to bottom: key frame, joint training, compression simulated (paper 001, section II.C and appendices B, C).
+"""Train one GoP. Reads top to bottom: key frame, joint training, compression simulated (paper 001, section II.C and
+appendices B, C).
 
 Takes frames and a plan, gives a trained model with its quantisers. Knows no bytes.
 """
@@ -20,7 +21,8 @@ from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.tools import Effort
 
-# Learning rate of each parameter relative to `lr_gaussian` (attributes) or `lr_field`: their natural sizes differ (px, log, weight, frames).
+# Learning rate of each parameter relative to `lr_gaussian` (attributes) or `lr_field`: natural sizes differ (px, log,
+# weight, frames).
 RATE = {"mean": 20.0, "shape": 4.0, "colour": 1.5, "motion": 30.0, "drift": 1.0, "window": 25.0, "background": 1.0}
 TABLE_RATE = 5.0  # hash tables against the MLP: an entry sees few of the samples
 KEY_RATE = 2.0  # key frame stage against the joint stage
@@ -179,7 +181,10 @@ def _train_jointly(trainer: Trainer, count: int) -> None:
 
 
 def _train_compressed(trainer: Trainer) -> None:
-    """Quantisation in the loop: for `main` uniform noise first, then rounding; for `stgv` rounding throughout (paper 001, appendix C)."""
+    """Quantisation in the loop.
+
+    For `main` uniform noise first, then rounding; for `stgv` rounding throughout (paper 001, appendix C).
+    """
     model, plan = trainer.model, trainer.plan
     if not plan.tools.shape_log:
         _to_linear_shape(model)

@@ -18,7 +18,9 @@ CELL = 4  # px; births are drawn on a grid of this size
 
 
 def key_frame_model(frame: Tensor, count: int, tools: Tools, frames: int, generator: torch.Generator) -> GopModel:
-    """A model of `count` Gaussians placed on the key frame [3, H, W] (float32, 0..1), dense where its gradient is large."""
+    """A model of `count` Gaussians placed on the key frame [3, H, W] (float32, 0..1), dense where its gradient is
+    large.
+    """
     height, width = frame.shape[1:]
     density = _gradient(frame).flatten()
     density = density / density.sum().clamp_min(1e-9) * (1 - UNIFORM_SHARE) + UNIFORM_SHARE / density.numel()
@@ -42,7 +44,8 @@ def key_frame_model(frame: Tensor, count: int, tools: Tools, frames: int, genera
 def add_gaussians(model: GopModel, residuals: Tensor, target: Tensor, count: int, generator: torch.Generator) -> None:
     """Add `count` Gaussians where and when the squared residual is largest.
 
-    residuals, target: [T, 3, H, W] float32, T frames or the key frame alone. With windows each new Gaussian lives around its frame.
+    residuals, target: [T, 3, H, W] float32, T frames or the key frame alone. With windows each new Gaussian lives
+    around its frame.
     """
     frames, _, height, width = residuals.shape
     energy = functional.avg_pool2d(residuals.square().sum(1), CELL + 1, CELL, CELL // 2)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The model being trained: canonical Gaussians, their motion tools, and the hash field (paper 001, eq. 1-9).
 
-`GopModel` holds float32 leaf tensors; `frame` turns them, or a quantised view of them, into what the rasteriser sums. The arithmetic is that
-of SPEC 7.4-7.6, and `tests/encoder` checks that a decoded file gives the same picture. Must not import the verbs.
+`GopModel` holds float32 leaf tensors; `frame` turns them, or a quantised view of them, into what the rasteriser sums.
+The arithmetic is that of SPEC 7.4-7.6, and `tests/encoder` checks that a decoded file gives the same picture. Must
+not import the verbs.
 """
 
 from __future__ import annotations
@@ -44,7 +45,10 @@ FIELD_TENSORS = ("table2", "table3", "w1", "b1", "w2", "b2", "w_mean", "b_mean",
 
 
 def new_field(layout: HashLayout, generator: torch.Generator) -> dict[str, Tensor]:
-    """A hash field that starts as no deformation at all: small random tables, He-initialised layers, heads close to zero."""
+    """A hash field that starts as no deformation at all.
+
+    Small random tables, He-initialised layers, heads close to zero.
+    """
     geometry2, geometry3 = field_geometries(layout)
     width = layout.hidden_width
     inputs = layout.levels * (layout.features_2d + layout.features_3d) + 2 * layout.frequencies
@@ -70,8 +74,9 @@ def new_field(layout: HashLayout, generator: torch.Generator) -> dict[str, Tenso
 class GopModel:
     """Parameters of one GoP, float32.
 
-    mean [N, 2] px; shape [N, 3]: (ln l11, l21 / l22, ln l22), or (l11, l21, l22) in px when `log_shape` is False; colour [N, 3] weight in the coded
-    colour space; motion [N, K, 2] px; drift [N, 3]; window [N, 2]: birth and death in frames; field: see FIELD_TENSORS.
+    mean [N, 2] px; shape [N, 3]: (ln l11, l21 / l22, ln l22), or (l11, l21, l22) in px when `log_shape` is False;
+    colour [N, 3] weight in the coded colour space; motion [N, K, 2] px; drift [N, 3]; window [N, 2]: birth and death
+    in frames; field: see FIELD_TENSORS.
     """
 
     params: dict[str, Tensor]
@@ -123,7 +128,9 @@ class GopModel:
         return (sums[:3] + BLEND_EPSILON * background[:, None, None]) / (sums[3:].clamp_min(0) + BLEND_EPSILON), active
 
     def at(self, index: float, view: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        """Means [n, 2], colours [n, 3], window weights [n, 1] or None, and indices [n] or None at frame position `index` (SPEC 7.5)."""
+        """Means [n, 2], colours [n, 3], window weights [n, 1] or None, and indices [n] or None at frame position
+        `index` (SPEC 7.5).
+        """
         mean, colour = view["mean"], view["colour"]
         weight, active, tau = None, None, torch.tensor(2.0 * index / self.frames)
         if self.tools.window:
@@ -156,7 +163,10 @@ class GopModel:
 
 
 class _Ramp(torch.autograd.Function):
-    """clamp(x + 1/2, 0, 1) forwards; backwards the slope of a logistic, so that a window can still grow from outside its ramp."""
+    """clamp(x + 1/2, 0, 1) forwards.
+
+    Backwards the slope of a logistic, so that a window can still grow from outside its ramp.
+    """
 
     @staticmethod
     def forward(ctx, x: Tensor) -> Tensor:
@@ -173,7 +183,8 @@ class _Ramp(torch.autograd.Function):
 def window_weight(window: Tensor, index: float, frames: int) -> tuple[Tensor, Tensor]:
     """Weight of each window at frame position `index` and the centre of its time axis.
 
-    Returns ([N, 2]: the weight, and a soft version above zero also just outside the window, where gradients still matter; [N] frames).
+    Returns ([N, 2]: the weight, and a soft version above zero also just outside the window, where gradients still
+    matter; [N] frames).
     """
     rise, fall = (index - window[:, 0]) / WINDOW_EDGE, (window[:, 1] - index) / WINDOW_EDGE
     soft = torch.sigmoid(rise.detach() / 0.27 + 1.9) * torch.sigmoid(fall.detach() / 0.27 + 1.9)

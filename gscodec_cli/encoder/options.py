@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What an encode is asked to do: every option, its default and its range.
 
-A profile gives the model and its coding (SPEC 9), a preset gives the effort. `EncodeOptions` is what the caller says; `resolve` turns it
-into a `Plan`, in which nothing is left open. This module imports neither torch nor the decoder.
+A profile gives the model and its coding (SPEC 9), a preset gives the effort. `EncodeOptions` is what the caller says;
+`resolve` turns it into a `Plan`, in which nothing is left open. This module imports neither torch nor the decoder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ MAX_GOP_FRAMES = 256
 class EncodeOptions:
     """Everything `gsv encode` accepts. None means: as the profile or the preset says.
 
-    gaussians: Gaussians per GoP. gop: frames per GoP. frames: (first, last + 1). size: (width, height) in pixels. bpp: target, in
-    file bits per pixel. threads: 0 for all cores. Raises UsageError for a value outside its range.
+    gaussians: Gaussians per GoP. gop: frames per GoP. frames: (first, last + 1). size: (width, height) in pixels.
+    bpp: target, in file bits per pixel. threads: 0 for all cores. Raises UsageError for a value outside its range.
     """
 
     profile: str = "main"
@@ -97,7 +97,10 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Plan:
-    """A complete encode: options with nothing left open. `gaussians` is None when it follows from the bits asked for."""
+    """A complete encode: options with nothing left open.
+
+    `gaussians` is None when it follows from the bits asked for.
+    """
 
     profile: str
     preset: str
@@ -112,7 +115,10 @@ class Plan:
 
 
 def resolve(options: EncodeOptions) -> Plan:
-    """Fill in the profile's tools and the preset's effort. Raises UsageError for tools that the profile does not have."""
+    """Fill in the profile's tools and the preset's effort.
+
+    Raises UsageError for tools that the profile does not have.
+    """
     profile = PROFILES[options.profile]
     tools = _tools(options, profile.tools)
     effort = profile.efforts[options.preset]

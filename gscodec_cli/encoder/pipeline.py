@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The encoder, top to bottom: cut the clip into GoPs, train each, write it, decode it again and measure what was really written.
+"""The encoder, top to bottom: cut the clip into GoPs, train each, write it, decode it again and measure what was
+really written.
 
 Takes an open clip and a file to write into. Must not import the verbs.
 """
@@ -38,7 +39,10 @@ SHRINK_ROUNDS = 4
 
 @dataclass(frozen=True)
 class Status:
-    """Where an encode stands. psnr: dB, of the steps just trained. bpp and decoded_psnr: of the GoPs already written, None before the first."""
+    """Where an encode stands.
+
+    Psnr: dB, of the steps just trained. bpp and decoded_psnr: of the GoPs already written, None before the first.
+    """
 
     gop: int
     gops: int
@@ -156,7 +160,10 @@ class _Encode:
     def _meet_rate(
         self, trainer: Trainer, first: int, pts: tuple[int, ...] | None, header: SequenceHeader
     ) -> tuple[GopRecord, GopBits]:
-        """Export a trained GoP; as long as it has more bits than it may, drop Gaussians and train the rest a little more."""
+        """Export a trained GoP.
+
+        As long as it has more bits than it may, drop Gaussians and train the rest a little more.
+        """
         pixels = self.pixels * len(trainer.frames)
         for attempt in range(SHRINK_ROUNDS + 1):
             assert trainer.compression is not None

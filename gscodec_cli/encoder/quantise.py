@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Quantisers that can be trained through: uniform scalar and residual vector quantisation (paper 001, appendix C, eq. 10-13).
+"""Quantisers that can be trained through: uniform scalar and residual vector quantisation (paper 001, appendix C, eq.
+10-13).
 
-Each has one interface: `fake(x, noise)` gives what the decoder will see, with gradients passed straight through (or with uniform noise of one
-step in place of rounding); `symbols(x)` gives the integers of SPEC 5;
-Knows tensors, not bytes.
+Each has one interface: `fake(x, noise)` gives what the decoder will see, with gradients passed straight through (or
+with uniform noise of one step in place of rounding); `symbols(x)` gives the integers of SPEC 5; Knows tensors, not
+bytes.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ def _straight_through(x: Tensor) -> Tensor:
 
 
 class Uniform:
-    """value = step * symbol + offset for each of C components (paper 001 eq. 10, with rounding to nearest in place of floor).
+    """value = step * symbol + offset for each of C components (paper 001 eq. 10, with rounding to nearest in place of
+    floor).
 
-    step, offset: [C] float32. levels: symbols are clamped to 0..levels-1; None for no limit. Where `learned`, step and offset are trained:
-    the step by its logarithm, so that it stays positive.
+    step, offset: [C] float32. levels: symbols are clamped to 0..levels-1; None for no limit. Where `learned`, step
+    and offset are trained: the step by its logarithm, so that it stays positive.
     """
 
     def __init__(self, step: Tensor, offset: Tensor, levels: int | None, learned: bool) -> None:
@@ -36,7 +38,10 @@ class Uniform:
 
     @classmethod
     def asymmetric(cls, x: Tensor, bits: int) -> Uniform:
-        """Learned `bits`-bit quantiser over all but the most extreme 0.1 % of x [N, C]; those few are clipped and retrained."""
+        """Learned `bits`-bit quantiser over all but the most extreme 0.1 % of x [N, C].
+
+        Those few are clipped and retrained.
+        """
         low, high = torch.quantile(x, 0.001, dim=0), torch.quantile(x, 0.999, dim=0)
         return cls(((high - low) / (2**bits - 1)).clamp_min(1e-4), low, 2**bits, learned=True)
 
@@ -73,7 +78,8 @@ class Uniform:
 
 
 class ResidualVector:
-    """Residual vector quantisation in M stages of B codewords (paper 001 eq. 11), k-means start, EMA codebooks, commitment loss (eq. 12).
+    """Residual vector quantisation in M stages of B codewords (paper 001 eq. 11), k-means start, EMA codebooks,
+    commitment loss (eq. 12).
 
     Codeword entries are themselves multiples of `entry_step`, so that what is trained is what is coded.
     """
@@ -101,7 +107,10 @@ class ResidualVector:
         return torch.round(self.codebooks[stage] / step).clamp(-limit, limit) * step
 
     def fake(self, x: Tensor, noise: bool) -> Tensor:
-        """What decoding gives for x [N, C]; also updates the codebooks and `commitment`. Noise stands for nothing here and is ignored."""
+        """What decoding gives for x [N, C].
+
+        Also updates the codebooks and `commitment`. Noise stands for nothing here and is ignored.
+        """
         residual, total = x.detach(), torch.zeros_like(x)
         self.commitment = torch.zeros(())
         for stage in range(len(self.codebooks)):
@@ -164,7 +173,8 @@ def _k_means(x: Tensor, size: int, generator: torch.Generator, rounds: int = 12)
 
 
 class Symmetric:
-    """Uniform quantiser of a field tensor: value = step * symbol, `bits` bits, step from the largest magnitude of each part.
+    """Uniform quantiser of a field tensor: value = step * symbol, `bits` bits, step from the largest magnitude of
+    each part.
 
     parts: row ranges that have a step of their own (the levels of a table). The field is 8 bit in paper 001.
     """

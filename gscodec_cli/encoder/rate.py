@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """How many Gaussians a GoP may have for the bits asked for, corrected by the bits that were really written.
 
-A simple search: the first guess comes from typical costs, every GoP written sharpens it, and what a GoP saves the next may spend.
+A simple search: the first guess comes from typical costs, every GoP written sharpens it, and what a GoP saves the
+next may spend.
 """
 
 from __future__ import annotations

@@ -53,8 +53,9 @@ class Tools:
 class Effort:
     """Iterations of the three stages, in optimiser steps on one frame, and the learning rates they begin with.
 
-    key: coarse fit of the key frame (KFCI, paper 001 II.C). joint: canonical Gaussians and motion on all frames. tune: the same with
-    compression simulated (paper 001 appendix C). A rate decays along a half cosine to a tenth over its stage.
+    key: coarse fit of the key frame (KFCI, paper 001 II.C). joint: canonical Gaussians and motion on all frames.
+    tune: the same with compression simulated (paper 001 appendix C). A rate decays along a half cosine to a tenth
+    over its stage.
     """
 
     key_iterations: int

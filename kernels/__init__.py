@@ -1,1 +1,26 @@
 # SPDX-License-Identifier: MIT
+"""Arrays to arrays: drawing Gaussians, hash encoding, the deformation field. Knows no bytes and no GoPs.
+
+Imports numpy and the compiled module only; torch is met in `gscodec.kernels.autograd` and `torch_ref` alone.
+"""
+
+from .errors import BackendError, KernelError, ShapeError
+from .gaussians import Gaussians2D, chol_to_conic
+from .raster import covered_pixels, rasterize, rasterize_backward, render_rgb8
+from .registry import Backend, Engine, backends, last_engine
+
+__all__ = [
+    "Backend",
+    "BackendError",
+    "Engine",
+    "Gaussians2D",
+    "KernelError",
+    "ShapeError",
+    "backends",
+    "chol_to_conic",
+    "covered_pixels",
+    "last_engine",
+    "rasterize",
+    "rasterize_backward",
+    "render_rgb8",
+]

@@ -1,4 +1,102 @@
 // SPDX-License-Identifier: MIT
+// Python bindings. Shapes are checked in Python (kernels/checks.py) and once more here, so that no call from Python can
+// read or write outside its arrays. The interpreter lock is released while a kernel runs.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
 
-NB_MODULE(_cpu, m) { m.doc() = "Compiled CPU kernels."; }
+#include <stdexcept>
+
+#include "dispatch.hpp"
+#include "raster.hpp"
+
+namespace nb = nanobind;
+
+namespace gsv {
+namespace {
+
+template <class T, int D>
+using Array = nb::ndarray<T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
+
+void require(bool ok, const char* what) {
+  if (!ok) throw std::invalid_argument(what);
+}
+
+const Kernels& kernels_for(const std::string& isa) {
+  const Kernels* k = find_kernels(isa);
+  require(k != nullptr, "unknown instruction set");
+  return *k;
+}
+
+Scene make_scene(const Array<const float, 2>& mean, const Array<const float, 2>& conic,
+                 const Array<const float, 2>& feature, int64_t height, int64_t width) {
+  const size_t n = mean.shape(0), channels = feature.shape(1);
+  require(mean.shape(1) == 2 && conic.shape(1) == 3 && (channels == 3 || channels == 4), "wrong number of columns");
+  require(conic.shape(0) == n && feature.shape(0) == n, "arrays differ in length");
+  require(n < (size_t(1) << 31), "too many Gaussians");
+  require(height > 0 && width > 0 && height <= 65535 && width <= 65535, "frame size out of range");
+  return {static_cast<int64_t>(n), mean.data(), conic.data(), feature.data(), static_cast<int32_t>(channels),
+          static_cast<int32_t>(height), static_cast<int32_t>(width)};
+}
+
+void py_rasterize(const std::string& isa, Array<const float, 2> mean, Array<const float, 2> conic,
+                  Array<const float, 2> feature, Array<float, 3> out, int threads) {
+  const Kernels& k = kernels_for(isa);
+  const Scene scene = make_scene(mean, conic, feature, out.shape(1), out.shape(2));
+  require(out.shape(0) == feature.shape(1), "wrong number of planes");
+  nb::gil_scoped_release release;
+  rasterize(k, scene, out.data(), threads);
+}
+
+void py_rasterize_backward(const std::string& isa, Array<const float, 2> mean, Array<const float, 2> conic,
+                           Array<const float, 2> feature, Array<const float, 3> grad, Array<float, 2> dmean,
+                           Array<float, 2> dconic, Array<float, 2> dfeature, int threads) {
+  const Kernels& k = kernels_for(isa);
+  const Scene scene = make_scene(mean, conic, feature, grad.shape(1), grad.shape(2));
+  require(grad.shape(0) == feature.shape(1), "wrong number of planes");
+  require(dmean.shape(0) == mean.shape(0) && dmean.shape(1) == 2 && dconic.shape(0) == mean.shape(0) &&
+              dconic.shape(1) == 3 && dfeature.shape(0) == mean.shape(0) && dfeature.shape(1) == feature.shape(1),
+          "wrong gradient shapes");
+  nb::gil_scoped_release release;
+  rasterize_backward(k, scene, grad.data(), dmean.data(), dconic.data(), dfeature.data(), threads);
+}
+
+void py_render_rgb8(const std::string& isa, Array<const float, 2> mean, Array<const float, 2> conic,
+                    Array<const float, 2> feature, Array<const float, 1> background, float epsilon,
+                    Array<uint8_t, 3> out, int threads) {
+  const Kernels& k = kernels_for(isa);
+  const Scene scene = make_scene(mean, conic, feature, out.shape(0), out.shape(1));
+  require(out.shape(2) == 3 && background.shape(0) == 3, "an RGB image has three channels");
+  nb::gil_scoped_release release;
+  render_rgb8(k, scene, background.data(), epsilon, out.data(), threads);
+}
+
+int64_t py_covered_pixels(Array<const float, 2> mean, Array<const float, 2> conic, int64_t height, int64_t width) {
+  require(mean.shape(1) == 2 && conic.shape(1) == 3 && mean.shape(0) == conic.shape(0), "wrong shapes");
+  require(height > 0 && width > 0 && height <= 65535 && width <= 65535, "frame size out of range");
+  const Scene scene = {static_cast<int64_t>(mean.shape(0)), mean.data(), conic.data(), nullptr, 0,
+                       static_cast<int32_t>(height), static_cast<int32_t>(width)};
+  nb::gil_scoped_release release;
+  return covered_pixels(scene);
+}
+
+std::vector<std::string> py_instruction_sets() {
+  std::vector<std::string> names;
+  for (const Kernels* k : available_kernels()) names.emplace_back(k->name);
+  return names;
+}
+
+}  // namespace
+}  // namespace gsv
+
+NB_MODULE(_cpu, m) {
+  using namespace gsv;
+  m.doc() = "Compiled CPU kernels; use them through gscodec.kernels.";
+  m.attr("CUTOFF") = kCutoff;
+  m.def("instruction_sets", &py_instruction_sets, "Names of the instruction sets this CPU can run, best first.");
+  m.def("rasterize", &py_rasterize);
+  m.def("rasterize_backward", &py_rasterize_backward);
+  m.def("render_rgb8", &py_render_rgb8);
+  m.def("covered_pixels", &py_covered_pixels);
+}

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""The kernels as torch autograd functions on CPU tensors, without copies. The only fast-path module that imports torch.
+
+Tensors are float32, contiguous or made so; gradients are those of the numpy functions of the same name.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from .checks import Array
+from .raster import rasterize, rasterize_backward
+
+
+def _numpy(tensor: Tensor) -> Array:
+    return tensor.detach().contiguous().numpy()
+
+
+class Rasterize(torch.autograd.Function):
+    """apply(mean [N, 2], conic [N, 3], feature [N, C], (height, width)) -> image [C, height, width].
+
+    Differentiable in all three tensors. Source: `raster.rasterize`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor:
+        ctx.save_for_backward(mean, conic, feature)
+        return torch.from_numpy(rasterize(_numpy(mean), _numpy(conic), _numpy(feature), size))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        arrays = (_numpy(tensor) for tensor in ctx.saved_tensors)
+        return *map(torch.from_numpy, rasterize_backward(*arrays, _numpy(grads[0]))), None

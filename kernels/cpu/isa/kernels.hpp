@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+// The kernels of one instruction set, as table.cpp collects them.
+#pragma once
+#include "../table.hpp"
+
+namespace gsv {
+namespace GSV_ISA {
+
+void draw_band(const Band& band);
+void store_planar(const Band& band, float* out, int64_t plane);
+void store_rgb8(const Band& band, const Rgb8& target);
+void load_planar(const Band& band, const float* in, int64_t plane);
+void grad_band(const Band& band, const int64_t* slots, float* partials);
+
+}  // namespace GSV_ISA
+}  // namespace gsv

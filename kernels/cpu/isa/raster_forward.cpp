@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: MIT
+// Draws one band of a frame into its buffer of blocks and stores the buffer as planes or as 8-bit RGB.
+#include "kernels.hpp"
+#include "spans.hpp"
+
+namespace gsv {
+namespace GSV_ISA {
+
+template <int C>
+GSV_INLINE void draw_strip(const Splat& s, float dy0, int begin, int end, float* p) {
+  const F16 dy = lane_row() + splat(dy0);
+  const F16 linear = splat(s.qb) * dy;
+  const F16 constant = splat(s.qc) * dy * dy;
+  const F16 qa = splat(s.qa), low = splat(kFloor), zero = splat(0.f), step = splat((float)kBlock);
+  F16 feature[C];
+  for (int c = 0; c < C; ++c) feature[c] = splat(s.feature[c]);
+  F16 dx = lane_column() + splat((float)(begin * kBlock) + 0.5f - s.cx);
+  for (int b = begin; b < end; ++b) {
+    const F16 w = max(exp2((qa * dx + linear) * dx + constant) - low, zero);
+    for (int c = 0; c < C; ++c) store(p + c * kBlockPixels, load(p + c * kBlockPixels) + w * feature[c]);
+    dx = dx + step;
+    p += C * kBlockPixels;
+  }
+}
+
+template <int C>
+static void draw(const Band& b) {
+  const int64_t strip_floats = (int64_t)b.blocks * C * kBlockPixels;
+  __builtin_memset(b.buffer, 0, (size_t)(kBandStrips * strip_floats) * sizeof(float));
+  for (int64_t n = 0; n < b.count; ++n) {
+    if (n + 4 < b.count) __builtin_prefetch(&b.splats[b.ids[n + 4]]);
+    const Splat& s = b.splats[b.ids[n]];
+    const Spans spans = block_spans(s, b.y0, b.width);
+    const int last = last_strip(s, b);
+    for (int k = first_strip(s, b); k <= last; ++k) {
+      const float dy0 = (float)(b.y0 + k * kBlock) + 0.5f - s.cy;
+      float* p = b.buffer + k * strip_floats + (int64_t)spans.begin[k] * C * kBlockPixels;
+      draw_strip<C>(s, dy0, spans.begin[k], spans.end[k], p);
+    }
+  }
+}
+
+void draw_band(const Band& b) { b.channels == 3 ? draw<3>(b) : draw<4>(b); }
+
+// One row of one channel, block by block; the last block may stick out of the frame.
+GSV_INLINE void store_row(const float* p, int64_t block_floats, int width, float* out) {
+  int x = 0;
+  for (; x + kBlock <= width; x += kBlock, p += block_floats) __builtin_memcpy(out + x, p, kBlock * sizeof(float));
+  for (int k = 0; x + k < width; ++k) out[x + k] = p[k];
+}
+
+void store_planar(const Band& b, float* out, int64_t plane) {
+  const int64_t block_floats = b.channels * kBlockPixels;
+  for (int c = 0; c < b.channels; ++c)
+    for (int y = 0; y < b.rows; ++y) {
+      const float* p = b.buffer + (y / kBlock) * b.blocks * block_floats + c * kBlockPixels + (y % kBlock) * kBlock;
+      store_row(p, block_floats, b.width, out + c * plane + (int64_t)y * b.width);
+    }
+}
+
+// clamp to [0, 1], times 255, rounded half up; NaN becomes 0
+GSV_INLINE I16 quantise(F16 x) {
+  const F16 unit = min(max(x, splat(0.f)), splat(1.f));
+  return truncate(unit * splat(255.f) + splat(0.5f));
+}
+
+// Twelve bytes of four pixels held as 0x00BBGGRR
+GSV_INLINE void pack_pixels(const uint32_t* rgb, uint8_t* out) {
+  const uint32_t words[3] = {rgb[0] | rgb[1] << 24, rgb[1] >> 8 | rgb[2] << 16, rgb[2] >> 16 | rgb[3] << 8};
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  __builtin_memcpy(out, words, 12);
+#else
+  for (int i = 0; i < 12; ++i) out[i] = (uint8_t)(words[i / 4] >> (i % 4 * 8));
+#endif
+}
+
+GSV_INLINE void block_rgb(const Band& b, const Rgb8& target, const float* p, uint32_t* rgb) {
+  I16 q[3];
+  const F16 weight = b.channels == 4 ? splat(1.f) / (load(p + 3 * kBlockPixels) + splat(target.epsilon)) : splat(1.f);
+  for (int c = 0; c < 3; ++c) {
+    F16 v = load(p + c * kBlockPixels);
+    if (b.channels == 4) v = (v + splat(target.background[c])) * weight;
+    q[c] = quantise(v);
+  }
+  store((int32_t*)rgb, q[0] | shift_left(q[1], 8) | shift_left(q[2], 16));
+}
+
+void store_rgb8(const Band& b, const Rgb8& target) {
+  const int64_t block_floats = b.channels * kBlockPixels;
+  for (int k = 0; k * kBlock < b.rows; ++k) {
+    const int rows = b.rows - k * kBlock < kBlock ? b.rows - k * kBlock : kBlock;
+    const float* p = b.buffer + k * b.blocks * block_floats;
+    for (int x = 0; x < b.width; x += kBlock, p += block_floats) {
+      uint32_t rgb[kBlockPixels];
+      block_rgb(b, target, p, rgb);
+      const int columns = b.width - x < kBlock ? b.width - x : kBlock;
+      for (int y = 0; y < rows; ++y) {
+        uint8_t bytes[12];
+        pack_pixels(rgb + y * kBlock, bytes);
+        uint8_t* out = target.out + (k * kBlock + y) * target.stride + x * 3;
+        if (columns == kBlock) __builtin_memcpy(out, bytes, 12);
+        else for (int i = 0; i < columns * 3; ++i) out[i] = bytes[i];
+      }
+    }
+  }
+}
+
+}  // namespace GSV_ISA
+}  // namespace gsv

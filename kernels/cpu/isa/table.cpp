@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: MIT
+// The table of one instruction set.
+#include "kernels.hpp"
+
+#define GSV_TEXT2(x) #x
+#define GSV_TEXT(x) GSV_TEXT2(x)
+
+namespace gsv {
+namespace GSV_ISA {
+
+extern const Kernels kernels;
+const Kernels kernels = {GSV_TEXT(GSV_ISA), draw_band, store_planar, store_rgb8, load_planar, grad_band};
+
+}  // namespace GSV_ISA
+}  // namespace gsv

@@ -5,6 +5,7 @@ A regular file is written under a temporary name in the target's own folder, syn
 interrupted or killed run never leaves half a file under the final name.
 """
 
+import contextlib
 import errno
 import os
 import shutil
@@ -109,10 +110,8 @@ class OutputFile:
 
     def discard(self) -> None:
         """Close and remove the temporary file; never raises."""
-        try:
+        with contextlib.suppress(OSError):
             self.file.close()
-        except OSError:
-            pass
         if self.temporary is not None:
             self.temporary.unlink(missing_ok=True)
 
@@ -158,7 +157,5 @@ class OutputFolder:
             raise output_error(self.folder, error) from error
 
     def _remove_created(self) -> None:
-        try:
+        with contextlib.suppress(OSError):
             self.folder.rmdir()
-        except OSError:
-            pass

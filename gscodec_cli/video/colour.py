@@ -104,3 +104,16 @@ def from_rgb(
         dst_color_range=target,
         interpolation=QUALITY,
     )
+
+
+def output_format(
+    width: int, height: int, matrix: int, full_range: int, pixel_format: str | None
+) -> tuple[str, int, int]:
+    """Choose (pixel format, matrix, range) of a YCbCr output.
+
+    4:2:0 for even sizes because everything plays it, 4:4:4 for odd ones because 4:2:0 cannot hold them. RGB and
+    unspecified matrices become BT.709 or BT.601 by the lines; only a YCbCr source's full range is kept.
+    """
+    chosen = pixel_format or ("yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p")
+    kept_range = 1 if full_range == 1 and matrix != RGB else 0
+    return chosen, resolve_matrix(UNSPECIFIED if matrix == RGB else matrix, height, False), kept_range

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""What every writer of a clip shares: the clip's format, the options, the life of the target file. Imports no torch."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import numpy as np
+
+from gscodec_cli.output import OutputFile
+
+DEFAULT_CRF = 12.0
+
+
+@dataclass(frozen=True)
+class ClipFormat:
+    """What a clip to be written looks like.
+
+    Colour fields are H.273 code points to tag the output with; `matrix_coefficients` 0 or 2 and `full_range` 2 are
+    resolved by the writer. `frame_duration` is in ticks of `time_base` seconds, 0 when irregular. `frame_count` is
+    exact.
+    """
+
+    width: int
+    height: int
+    frame_count: int
+    time_base: Fraction
+    frame_duration: int
+    sar: Fraction = Fraction(1)
+    colour_primaries: int = 2
+    transfer_characteristics: int = 2
+    matrix_coefficients: int = 2
+    full_range: int = 2
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames per second; for irregular times 25, which only formats without time stamps use."""
+        return 1 / (self.frame_duration * self.time_base) if self.frame_duration else Fraction(25)
+
+
+@dataclass(frozen=True)
+class WriteOptions:
+    """How to write: x264 `crf` 0..51, `lossless` RGB, `pixel_format` of x264 and y4m (None chooses)."""
+
+    crf: float = DEFAULT_CRF
+    lossless: bool = False
+    pixel_format: str | None = None
+    threads: int = 0
+    overwrite: bool = False
+    source: Path | None = None
+    first_number: int = 0
+
+
+class FrameWriter(ABC):
+    """Takes frames in display order; the target appears when the block ends without an error."""
+
+    @abstractmethod
+    def __enter__(self) -> Self: ...
+
+    @abstractmethod
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
+    @abstractmethod
+    def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
+        """Write one frame [H, W, 3] uint8 shown at `pts` for `duration` ticks; the array must not change afterwards."""
+
+
+class FileWriter(FrameWriter):
+    """Base of the writers of one file: `begin`, then `write` per frame, then `end` or, after a failure, `abandon`."""
+
+    def __init__(self, target: str, options: WriteOptions) -> None:
+        self.output = OutputFile(target, overwrite=options.overwrite, source=options.source)
+
+    def __enter__(self) -> Self:
+        self.output.__enter__()
+        try:
+            self.begin(self.output.file)
+        except BaseException:
+            self.output.discard()
+            raise
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            try:
+                self.end()
+            except BaseException as failure:
+                self.output.__exit__(type(failure), failure, None)
+                raise
+        else:
+            self.abandon()
+        self.output.__exit__(kind, error, None)
+
+    def begin(self, file: BinaryIO) -> None:
+        """Write what comes before the first frame."""
+
+    def end(self) -> None:
+        """Write what comes after the last frame."""
+
+    def abandon(self) -> None:
+        """Release what is held when the block failed; never raises."""

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""MP4, MOV and MKV output through x264. Pipeline: output. Imports no torch.
+
+x264 runs in a thread of its own behind a short queue, so drawing the next frames overlaps with encoding.
+"""
+
+from queue import Queue
+from threading import Event, Thread
+from typing import Any, BinaryIO
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from gscodec_cli.video.colour import from_rgb, output_format
+from gscodec_cli.video.writing import ClipFormat, FileWriter, WriteOptions
+
+ENCODED_SUFFIXES = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
+_QUEUE_FRAMES = 4
+_PRESET = "veryfast"  # at these rates x264's effort changes the bytes, hardly the picture
+
+
+class X264Writer(FileWriter):
+    """H.264 in MP4, MOV or MKV: 4:2:0 (4:4:4 for odd sizes) at a CRF, or lossless RGB."""
+
+    def __init__(self, target: str, clip: ClipFormat, options: WriteOptions) -> None:
+        super().__init__(target, options)
+        self.clip = clip
+        self.options = options
+        self.container_format = ENCODED_SUFFIXES[self.output.target.suffix.lower()]
+        self.reformatter = VideoReformatter()
+        self.queue: Queue[tuple[np.ndarray, int, int] | None] = Queue(_QUEUE_FRAMES)
+        self.failure: BaseException | None = None
+        self.stopping = Event()
+        self.worker = Thread(target=self._work, name="x264", daemon=True)
+
+    def begin(self, file: BinaryIO) -> None:
+        # Edit lists count in the movie's time scale: with the stream's own, start offsets are kept exactly.
+        exact = {} if self.container_format == "matroska" else {"movie_timescale": str(self.clip.time_base.denominator)}
+        self.container = av.open(file, "w", format=self.container_format, options=exact)
+        self.stream = self._add_stream()
+        self.worker.start()
+
+    def _add_stream(self) -> av.VideoStream:
+        clip, options = self.clip, self.options
+        if options.lossless:
+            self.pixel_format, self.matrix, self.range = "rgb24", 0, 1
+        else:
+            self.pixel_format, self.matrix, self.range = output_format(
+                clip.width, clip.height, clip.matrix_coefficients, clip.full_range, options.pixel_format
+            )
+        codec = "libx264rgb" if options.lossless else "libx264"
+        quality = {"qp": "0"} if options.lossless else {"crf": f"{options.crf:g}"}
+        stream: Any = self.container.add_stream(codec, rate=clip.rate, options={"preset": _PRESET, **quality})
+        context = stream.codec_context
+        context.width, context.height = clip.width, clip.height
+        context.pix_fmt = self.pixel_format
+        context.time_base = stream.time_base = clip.time_base
+        context.sample_aspect_ratio = clip.sar
+        context.color_primaries = clip.colour_primaries
+        context.color_trc = clip.transfer_characteristics
+        context.colorspace = self.matrix
+        context.color_range = 2 if self.range == 1 else 1
+        context.thread_count = options.threads
+        return stream
+
+    def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
+        """Hand one frame [H, W, 3] uint8 to the encoder's thread; the array must not change afterwards."""
+        if self.failure is not None:
+            raise self.failure
+        self.queue.put((rgb, pts, duration))
+
+    def end(self) -> None:
+        self.queue.put(None)
+        self.worker.join()
+        if self.failure is not None:
+            raise self.failure
+
+    def abandon(self) -> None:
+        self.stopping.set()
+        while self.worker.is_alive():
+            if not self.queue.full():
+                self.queue.put(None)
+            self.worker.join(0.02)
+
+    def _work(self) -> None:
+        durations: dict[int, int] = {}
+        try:
+            while (item := self.queue.get()) is not None and not self.stopping.is_set():
+                rgb, pts, duration = item
+                durations[pts] = duration
+                self._mux(self._frame(rgb, pts), durations)
+            if not self.stopping.is_set():
+                self._mux(None, durations)
+                self.container.close()
+        except BaseException as error:
+            self.failure = error
+            while not self.stopping.is_set() and self.queue.get() is not None:
+                pass
+
+    def _frame(self, rgb: np.ndarray, pts: int) -> av.VideoFrame:
+        if self.options.lossless:
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+        else:
+            frame = from_rgb(rgb, self.reformatter, self.pixel_format, self.matrix, self.range)
+        frame.pts = pts
+        frame.time_base = self.clip.time_base
+        return frame
+
+    def _mux(self, frame: av.VideoFrame | None, durations: dict[int, int]) -> None:
+        for packet in self.stream.encode(frame):
+            if packet.pts in durations:
+                packet.duration = durations.pop(packet.pts)
+            self.container.mux(packet)

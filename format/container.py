@@ -1,0 +1,309 @@
+# SPDX-License-Identifier: MIT
+"""The file: signature, chunks with CRC, index, random access to a GoP (SPEC 5.2 to 5.4, 5.13, 5.14).
+
+Imports the standard library and the format's own modules.
+"""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import BinaryIO
+
+from . import validate, validate_data
+from .errors import Place
+from .gop import read_gop, write_gop
+from .limits import Limits
+from .records import GopRecord, SequenceHeader
+from .schema import LE64, UVAR, UVAR64, Entry, FieldStream, Values
+from .sequence import sequence_header
+
+SIGNATURE = bytes((0x89, 0x47, 0x53, 0x56, 0x0D, 0x0A, 0x1A, 0x0A))
+VERSION = (0, 1)
+CRITICAL = 1
+SEQH, GOPD, INDX, ENDF = "SEQH", "GOPD", "INDX", "ENDF"
+KNOWN = (SEQH, GOPD, INDX, ENDF)
+FRAMING = 13  # type, flags, length, CRC
+PREAMBLE = len(SIGNATURE) + 2
+END_LENGTH = FRAMING + 8
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Where one chunk lies and what its header says."""
+
+    kind: str
+    flags: int
+    offset: int  # of the chunk in the file
+    payload_length: int
+
+    @property
+    def length(self) -> int:
+        """Bytes of the whole chunk."""
+        return self.payload_length + FRAMING
+
+    @property
+    def payload_offset(self) -> int:
+        """Where the payload starts."""
+        return self.offset + 9
+
+
+@dataclass(frozen=True)
+class GopEntry:
+    """One line of the index: the chunk of a GoP and the frames it holds."""
+
+    offset: int
+    length: int
+    first_frame: int
+    frame_count: int
+
+
+def write_chunk(kind: str, payload: bytes, flags: int = CRITICAL) -> bytes:
+    """Type, flags, length, payload, CRC."""
+    body = kind.encode("latin-1") + bytes((flags,)) + len(payload).to_bytes(4, "little") + payload
+    return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def index_entries(io: FieldStream, entries: list[GopEntry] | None) -> list[GopEntry]:
+    """Transfer gop_index() (SPEC 5.13)."""
+    v: Values = {} if entries is None else {"gop_count": len(entries)}
+    count = io.field(v, "gop_count", UVAR)
+    if io.reading:
+        validate.bytes_are_there(io.place, 3 * count, io.remaining)
+    out: list[GopEntry] = []
+    end = frame = 0
+    for i in range(count):
+        names = f"offset_delta[{i}]", f"length[{i}]", f"frame_count[{i}]"
+        w: Values = {}
+        if entries is not None:
+            entry = entries[i]
+            w = dict(zip(names, (entry.offset - end, entry.length, entry.frame_count), strict=True))
+        io.field(w, names[0], UVAR64)
+        io.field(w, names[1], UVAR)
+        io.field(w, names[2], UVAR)
+        out.append(GopEntry(end + w[names[0]], w[names[1]], frame, w[names[2]]))
+        end, frame = out[-1].offset + out[-1].length, frame + out[-1].frame_count
+    return out
+
+
+class ContainerWriter:
+    """Writes a file front to back. The caller opens, closes and renames; `close` here ends the stream."""
+
+    def __init__(self, file: BinaryIO, header: SequenceHeader) -> None:
+        self.header = header
+        self.entries: list[GopEntry] = []
+        self.bits: dict[str, int] = {}
+        self._file, self._offset = file, 0
+        io = FieldStream(chunk="SEQH to be written")
+        sequence_header(io, header)
+        self._write(SIGNATURE + bytes(VERSION))
+        self._write(write_chunk(SEQH, io.getvalue()))
+
+    def _write(self, data: bytes) -> None:
+        self._file.write(data)
+        self._offset += len(data)
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+        return self._offset
+
+    def add_gop(self, record: GopRecord) -> GopEntry:
+        """Code and append one GoP; GoPs come in display order."""
+        return self.add_payload(write_gop(record, self.header, tally=self.bits), record.frame_count)
+
+    def add_payload(self, payload: bytes, frame_count: int) -> GopEntry:
+        """Append a GOPD payload made by write_gop."""
+        first = self.entries[-1].first_frame + self.entries[-1].frame_count if self.entries else 0
+        entry = GopEntry(self._offset, len(payload) + FRAMING, first, frame_count)
+        self._write(write_chunk(GOPD, payload))
+        self.entries.append(entry)
+        return entry
+
+    def add_ancillary(self, kind: str, payload: bytes) -> None:
+        """Append a chunk that decoders skip."""
+        self._write(write_chunk(kind, payload, flags=0))
+
+    def close(self) -> int:
+        """Write index and end; returns the size of the file. FormatError if frames are missing."""
+        covered = sum(entry.frame_count for entry in self.entries)
+        validate.frames_are_covered(Place(self._offset), covered, self.header.frame_count)
+        io = FieldStream(chunk="INDX to be written")
+        index_entries(io, self.entries)
+        index_offset = self._offset
+        self._write(write_chunk(INDX, io.getvalue()))
+        self._write(write_chunk(ENDF, index_offset.to_bytes(8, "little")))
+        return self._offset
+
+
+class ContainerReader:
+    """Opens a file by its ends (header, index) and reads any GoP. `source` is a path or a seekable binary file."""
+
+    def __init__(self, source: str | os.PathLike[str] | BinaryIO, limits: Limits | None = None) -> None:
+        self.limits = limits or Limits()
+        self._own = isinstance(source, (str, os.PathLike))
+        self._file: BinaryIO = open(source, "rb") if isinstance(source, (str, os.PathLike)) else source  # noqa: SIM115
+        try:
+            self.size = self._file.seek(0, os.SEEK_END)
+            self._open()
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self) -> None:
+        self._check_signature()
+        first = self.chunk_at(PREAMBLE)
+        validate.chunk_order(Place(PREAMBLE), first.kind, "")
+        io = self._payload_stream(first)
+        self.header = sequence_header(io, None, self.limits)
+        io.finish()
+        self._open_index(first.offset + first.length)
+
+    def _check_signature(self) -> None:
+        found = self._read(0, PREAMBLE)
+        validate.signature(Place(0), found[: len(SIGNATURE)], SIGNATURE)
+        validate.bytes_are_there(Place(0), PREAMBLE, len(found))
+        validate.version(Place(8), found[8], found[9], VERSION)
+
+    def _open_index(self, low: int) -> None:
+        at = Place(max(self.size - END_LENGTH, 0))
+        end_kind = self._read(self.size - END_LENGTH, 4) if self.size >= low + END_LENGTH else b""
+        validate.file_ends_with_end(at, end_kind == ENDF.encode())
+        end = self.chunk_at(self.size - END_LENGTH)
+        validate.file_ends_with_end(at, end.length == END_LENGTH)
+        io = self._payload_stream(end)
+        v: Values = {}
+        offset = io.field(v, "index_offset", LE64)
+        inside = low <= offset <= end.offset - FRAMING
+        found = self._read(offset, 4).decode("latin-1") if inside else "nothing"
+        validate_data.index_is_there(io.place, found)
+        index = self.chunk_at(offset)
+        validate_data.index_matches(Place(offset), "end of the INDX chunk", index.offset + index.length, end.offset)
+        io = self._payload_stream(index)
+        self.gop_table = tuple(index_entries(io, None))
+        io.finish()
+        self._check_index(io.place, low, index.offset)
+
+    def _check_index(self, at: Place, low: int, high: int) -> None:
+        for entry in self.gop_table:
+            validate.gop_frame_count(at, entry.frame_count, self.header.max_gop_frames)
+            validate_data.index_inside_file(at, entry.offset, entry.offset + entry.length, low, high)
+        frames = sum(entry.frame_count for entry in self.gop_table)
+        validate_data.index_frames(at, frames, self.header.frame_count)
+
+    @property
+    def gop_count(self) -> int:
+        """Number of GoPs."""
+        return len(self.gop_table)
+
+    def _read(self, offset: int, length: int) -> bytes:
+        self._file.seek(offset)
+        return self._file.read(length)
+
+    def chunk_at(self, offset: int) -> Chunk:
+        """The chunk header at `offset`; flags, type and length are checked, the CRC is not."""
+        at = Place(offset)
+        validate.bytes_are_there(at, FRAMING, self.size - offset)
+        head = self._read(offset, 9)
+        kind, flags = head[:4].decode("latin-1"), head[4]
+        chunk = Chunk(kind, flags, offset, int.from_bytes(head[5:], "little"))
+        at = Place(offset, f"chunk {kind!r}" if kind not in KNOWN else kind)
+        validate.chunk_flags(at, flags)
+        validate.chunk_type_is_known(at, kind, bool(flags & CRITICAL), kind in KNOWN)
+        validate.known_chunk_is_critical(at, kind, bool(flags & CRITICAL), kind in KNOWN)
+        validate.bytes_are_there(at, chunk.length, self.size - offset)
+        return chunk
+
+    def payload(self, chunk: Chunk, name: str = "") -> bytes:
+        """The payload of a chunk whose CRC is right. Raises FormatError, LimitError."""
+        self.limits.check("chunk_bytes", chunk.payload_length)
+        body = self._read(chunk.offset, chunk.length)
+        at = Place(chunk.offset, name or chunk.kind)
+        validate.bytes_are_there(at, chunk.length, len(body))
+        validate.chunk_crc(at, int.from_bytes(body[-4:], "little"), zlib.crc32(body[:-4]))
+        return body[9:-4]
+
+    def _payload_stream(self, chunk: Chunk, trace: list[Entry] | None = None) -> FieldStream:
+        return FieldStream(self.payload(chunk), offset=chunk.payload_offset, chunk=chunk.kind, trace=trace)
+
+    def gop_chunk(self, index: int) -> Chunk:
+        """The chunk of GoP `index`, checked against the index."""
+        entry = self.gop_table[index]
+        chunk = self.chunk_at(entry.offset)
+        at = Place(entry.offset, f"GoP {index}")
+        validate_data.index_matches(at, "chunk type", chunk.kind, GOPD)
+        validate_data.index_matches(at, "chunk length", chunk.length, entry.length)
+        return chunk
+
+    def read_gop(
+        self, index: int, *, tally: dict[str, int] | None = None, trace: list[Entry] | None = None
+    ) -> GopRecord:
+        """GoP `index` (0-based) as integers. Raises FormatError, LimitError, IndexError."""
+        entry, chunk = self.gop_table[index], self.gop_chunk(index)
+        name = f"GoP {index}"
+        record = read_gop(
+            self.payload(chunk, name),
+            self.header,
+            self.limits,
+            offset=chunk.payload_offset,
+            chunk=name,
+            tally=tally,
+            trace=trace,
+        )
+        at = Place(chunk.payload_offset, name)
+        validate_data.index_matches(at, "first_frame", record.first_frame, entry.first_frame)
+        validate_data.index_matches(at, "frame_count", record.frame_count, entry.frame_count)
+        return record
+
+    def gop_of_frame(self, frame: int) -> int:
+        """The index of the GoP that holds frame `frame`."""
+        low, high = 0, self.gop_count
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.gop_table[middle].first_frame <= frame else (low, middle)
+        return low
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Walk the file front to back, checking order, coverage by the index, and every CRC."""
+        offset, before, gop = PREAMBLE, "", 0
+        while offset < self.size:
+            chunk = self.chunk_at(offset)
+            if chunk.kind in KNOWN:
+                validate.chunk_order(Place(offset), chunk.kind, before)
+                before = chunk.kind
+            if chunk.kind == GOPD:
+                known = gop < self.gop_count and self.gop_table[gop].offset == offset
+                validate_data.index_matches(Place(offset), "GOPD chunk", offset, offset if known else "elsewhere")
+                gop += 1
+            self.payload(chunk)
+            yield chunk
+            offset += chunk.length
+        validate_data.index_matches(Place(self.size), "number of GOPD chunks", gop, self.gop_count)
+
+    def verify(self) -> None:
+        """Check every byte: all chunks, CRCs and GoPs. Raises FormatError at the first fault."""
+        for _ in self.chunks():
+            pass
+        last: int | None = None
+        for index, entry in enumerate(self.gop_table):
+            pts = self.read_gop(index).pts
+            if pts is not None:
+                if last is not None:
+                    validate.time_stamps_rise(Place(entry.offset, f"GoP {index}"), last, pts[0])
+                last = pts[-1]
+
+    def close(self) -> None:
+        """Close the file if this reader opened it."""
+        if self._own and hasattr(self, "_file"):
+            self._file.close()
+
+    def __enter__(self) -> ContainerReader:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

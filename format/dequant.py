@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: MIT
+"""Integers to float32, exactly as SPEC 7.6: one multiplication, one addition, each rounded. Imports numpy only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import validate_data
+from .errors import Place
+from .records import (
+    Coded,
+    FieldRecord,
+    GopRecord,
+    GridRecord,
+    Int64,
+    Record,
+    SequenceHeader,
+    UniformQuantiser,
+)
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class FieldParameters(Record):
+    """The hash field in float32; tables are the levels' tables one after the other."""
+
+    input_scale: tuple[float, float, float]
+    grid2: GridRecord
+    grid3: GridRecord
+    frequency_count: int
+    mean_scale: float
+    colour_scale: float
+    table2: Float32  # [entries, features]
+    table3: Float32
+    w1: Float32  # [hidden, inputs]
+    b1: Float32
+    w2: Float32  # [hidden, hidden]
+    b2: Float32
+    w_mean: Float32  # [2, hidden]
+    b_mean: Float32
+    w_colour: Float32  # [3, hidden]
+    b_colour: Float32
+
+
+@dataclass(frozen=True, eq=False)
+class GopParameters(Record):
+    """One GoP in float32, in the coded domain: log shapes, energy amplitudes and YCC are not undone here."""
+
+    first_frame: int
+    frame_count: int
+    blend_mode: int
+    background: tuple[float, float, float]  # RGB
+    blend_epsilon: float
+    mean: Float32  # [N, 2] px
+    shape: Float32  # [N, 3]
+    shape_type: int
+    colour: Float32  # [N, 3]
+    colour_space: int
+    colour_norm: int
+    motion: Float32 | None  # [N, K, 2] px
+    drift: Float32 | None  # [N, 3]
+    birth: Float32 | None  # [N] frames
+    death: Float32 | None  # [N] frames
+    edge: float | None  # frames
+    field: FieldParameters | None
+
+    @property
+    def gaussian_count(self) -> int:
+        """N."""
+        return len(self.mean)
+
+
+def dequantise(record: GopRecord, header: SequenceHeader | None = None) -> GopParameters:
+    """The float32 parameters of a GoP. FormatError if a value is not finite (rule C-6.8-6)."""
+    window = record.window
+    motion = record.motion and np.stack([coded_values(c, "motion") for c in record.motion.degrees], axis=1)
+    return GopParameters(
+        first_frame=record.first_frame,
+        frame_count=record.frame_count,
+        blend_mode=record.blend_mode,
+        background=record.background,
+        blend_epsilon=record.blend_epsilon,
+        mean=mean_values(record.mean.grid, record.mean.fraction_bits, record.mean.margin),
+        shape=coded_values(record.shape.coded, "shape"),
+        shape_type=record.shape.shape_type,
+        colour=coded_values(record.colour.coded, "colour"),
+        colour_space=record.colour.colour_space,
+        colour_norm=record.colour.colour_norm,
+        motion=motion,
+        drift=record.drift and coded_values(record.drift.coded, "drift"),
+        birth=window and _frames(window.birth, window.denominator),
+        death=window and _frames(window.birth + window.duration, window.denominator),
+        edge=window and window.edge,
+        field=record.field and field_values(record.field),
+    )
+
+
+def mean_values(grid: Int64, fraction_bits: int, margin: int) -> Float32:
+    """[N, 2] pixels: grid / 2^fraction_bits - margin, exact."""
+    return grid.astype(np.float32) * np.float32(2.0**-fraction_bits) - np.float32(margin)
+
+
+def _frames(symbols: Int64, denominator: int) -> Float32:
+    return symbols.astype(np.float32) / np.float32(denominator)
+
+
+def coded_values(coded: Coded, name: str = "coded") -> Float32:
+    """[N, components] float32 of a uniform or residual vector quantiser."""
+    q = coded.quantiser
+    with np.errstate(over="ignore", invalid="ignore"):
+        if isinstance(q, UniformQuantiser):
+            scaled = coded.symbols.astype(np.float32) * np.float32(q.steps)
+            values = scaled + np.float32(q.offsets)
+        else:
+            books = [np.float32(s) * b.astype(np.float32) for s, b in zip(q.codebook_steps, q.codebooks, strict=True)]
+            values = books[0][coded.symbols[:, 0]]
+            for stage, book in enumerate(books[1:], 1):
+                values = values + book[coded.symbols[:, stage]]
+    return _finite(values, name)
+
+
+def _finite(values: Float32, name: str) -> Float32:
+    validate_data.values_are_finite(Place(), bool(np.isfinite(values).all()), name)
+    return np.ascontiguousarray(values, dtype=np.float32)
+
+
+def field_values(r: FieldRecord) -> FieldParameters:
+    """The hash field's tensors in float32."""
+    tensors = {}
+    for (name, shape), step, symbols in zip(r.tensor_shapes(), r.steps, r.tensors, strict=True):
+        with np.errstate(over="ignore"):
+            tensors[name] = _finite(np.float32(step) * symbols.astype(np.float32), name).reshape(shape)
+    return FieldParameters(
+        input_scale=r.input_scale,
+        grid2=r.grid2,
+        grid3=r.grid3,
+        frequency_count=r.frequency_count,
+        mean_scale=r.mean_scale,
+        colour_scale=r.colour_scale,
+        table2=_tables(tensors, r.grid2),
+        table3=_tables(tensors, r.grid3),
+        **{name: tensors[name] for name in ("w1", "b1", "w2", "b2", "w_mean", "b_mean", "w_colour", "b_colour")},
+    )
+
+
+def _tables(tensors: dict[str, Float32], grid: GridRecord) -> Float32:
+    levels = [tensors[f"grid{grid.dims}_table[{level}]"] for level in range(len(grid.resolutions))]
+    return np.concatenate(levels) if levels else np.zeros((0, grid.feature_count), np.float32)

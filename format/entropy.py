@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""Planes of symbols (SPEC 5.11, 7.3, 7.4): fixed width, static table, hybrid tokens with raw bits.
+
+Imports numpy, constriction (rANS) and the format's own modules.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import constriction
+import numpy as np
+from numpy.typing import NDArray
+
+from . import tables, validate, validate_data
+from .bits import pack, packed_length, padding_is_zero, unpack
+from .errors import Place
+from .schema import SVAR, U8, UVAR, FieldStream
+
+FIXED, STATIC, HYBRID = 0, 1, 2
+ENTROPY_MODELS = {FIXED: "fixed", STATIC: "static", HYBRID: "hybrid"}
+MAX_TOKENS = 128  # values below 2^32
+MAX_GAP_TOKENS = 192  # values below 2^48
+
+Symbols = NDArray[np.int64]
+
+
+# rANS
+
+
+def _coder_model(classes: tables.Classes) -> Any:
+    # Weights freq - 1 sum to 2^24 - n, so the library's scale is exactly 1 and its table is exactly `freq`.
+    freq = tables.frequencies(classes)
+    return constriction.stream.model.Categorical((freq - 1).astype(np.float64), perfect=False)
+
+
+def rans_encode(symbols: Symbols, classes: tables.Classes) -> bytes:
+    """Little-endian 32-bit words of [n] symbols, coded so that the decoder meets symbol 0 first."""
+    coder = constriction.stream.stack.AnsCoder()
+    coder.encode_reverse(symbols.astype(np.int32), _coder_model(classes))
+    return coder.get_compressed().astype("<u4").tobytes()
+
+
+def rans_decode(words: bytes, count: int, classes: tables.Classes, at: Place) -> Symbols:
+    """[count] int64 symbols; FormatError unless the coder ends empty."""
+    array = np.frombuffer(words, "<u4").astype(np.uint32)
+    if len(array):
+        validate_data.last_word(at, int(array[-1]))
+    coder = constriction.stream.stack.AnsCoder(array)
+    symbols = coder.decode(_coder_model(classes), count)
+    validate_data.rans_ends_empty(at, coder.is_empty())
+    return symbols.astype(np.int64)
+
+
+# Hybrid tokens
+
+
+def tokenise(values: NDArray[np.uint64]) -> tuple[Symbols, NDArray[np.uint64], NDArray[np.int64]]:
+    """(tokens, raw bits, raw widths) of [n] values below 2^48 (SPEC 7.4)."""
+    log2 = np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1  # exact below 2^53
+    large = log2 >= 4
+    shift = np.where(large, log2 - 2, 0).astype(np.uint64)
+    tokens = np.where(large, 16 + (log2 - 4) * 4 + ((values >> shift) & np.uint64(3)).astype(np.int64), values)
+    return tokens.astype(np.int64), values & ((np.uint64(1) << shift) - np.uint64(1)), shift.astype(np.int64)
+
+
+def token_widths(tokens: Symbols) -> NDArray[np.int64]:
+    """Raw bits that follow each token."""
+    return np.where(tokens < 16, 0, (tokens - 16) // 4 + 2)
+
+
+def detokenise(tokens: Symbols, raw: NDArray[np.uint64]) -> Symbols:
+    """[n] int64 values from tokens and raw bits."""
+    top = 4 + (tokens - 16) % 4
+    large = (top << token_widths(tokens)) | raw.astype(np.int64)
+    return np.where(tokens < 16, tokens, large)
+
+
+# Syntax
+
+
+def _words(io: FieldStream, coded: dict[str, Any]) -> bytes:
+    if not io.reading:
+        coded["word_count"] = len(coded["words"]) // 4
+    count = io.field(coded, "word_count", UVAR)
+    return io.raw(coded, "words", 4 * count)
+
+
+def _alphabet(io: FieldStream, coded: dict[str, Any], name: str, most: int, count: int) -> Symbols:
+    """Transfer alphabet size, table and words; returns the symbols 0..size-1."""
+    size = io.field(coded, name, UVAR)
+    validate_data.symbol_count(io.place, size, most)
+    if size == 1:
+        return np.zeros(count, np.int64)
+    classes = tables.table(io, coded.get("classes"), size)
+    words = _words(io, coded)
+    return rans_decode(words, count, classes, io.place) if io.reading else coded["symbols"]
+
+
+def _tokens_and_raw(io: FieldStream, coded: dict[str, Any], most: int, count: int) -> Symbols:
+    tokens = _alphabet(io, coded, "token_count", most, count)
+    widths = token_widths(tokens)
+    bits = int(widths.sum())
+    raw = io.raw(coded, "raw_bits", packed_length(bits))
+    if not io.reading:
+        return tokens
+    validate_data.padding(io.place, padding_is_zero(raw, bits))
+    return detokenise(tokens, unpack(raw, widths))
+
+
+def _fixed(io: FieldStream, coded: dict[str, Any], count: int) -> Symbols:
+    width = io.field(coded, "width", U8)
+    validate_data.fixed_width(io.place, width)
+    data = io.raw(coded, "packed", packed_length(count * width))
+    if not io.reading:
+        return coded["symbols"]
+    validate_data.padding(io.place, padding_is_zero(data, count * width))
+    return unpack(data, np.full(count, width, np.int64)).astype(np.int64)
+
+
+def plane(io: FieldStream, name: str, symbols: Symbols | None, count: int) -> Symbols:
+    """Transfer one plane of [count] symbols in -2^31..2^31-1; nothing at all if count is 0."""
+    if count == 0:
+        return np.zeros(0, np.int64)
+    coded: dict[str, Any] = {}
+    if symbols is not None:
+        _check_count(name, symbols, count)
+        validate_data.symbols_fit(io.place, int(symbols.max()))
+        coded = _choose(symbols)
+    with io.scope(name):
+        model = io.field(coded, "entropy_model", U8)
+        validate_data.entropy_model(io.place, model)
+        minimum = io.field(coded, "minimum", SVAR)
+        if model == FIXED:
+            values = _fixed(io, coded, count)
+        elif model == STATIC:
+            values = _alphabet(io, coded, "symbol_count", tables.MAX_SYMBOLS, count)
+        else:
+            values = _tokens_and_raw(io, coded, MAX_TOKENS, count)
+        if symbols is not None:
+            return symbols
+        validate_data.symbols_fit(io.place, int(values.max()) + minimum)
+    return values + minimum
+
+
+def _check_count(name: str, symbols: Symbols, count: int) -> None:
+    if len(symbols) != count:
+        raise ValueError(f"plane {name} has {len(symbols)} symbols, expected {count}")
+
+
+def gap_plane(io: FieldStream, name: str, gaps: Symbols | None, count: int) -> Symbols:
+    """Transfer the plane of Morton gaps, [count] values 0..2^48-1."""
+    if count == 0:
+        return np.zeros(0, np.int64)
+    coded = {}
+    if gaps is not None:
+        _check_count(name, gaps, count)
+        coded = _hybrid(gaps)
+    with io.scope(name):
+        model = io.field(coded, "entropy_model", U8)
+        validate_data.gap_entropy_model(io.place, model)
+        return _tokens_and_raw(io, coded, MAX_GAP_TOKENS, count)
+
+
+# The encoder's choice
+
+
+def _static(values: Symbols, counts: NDArray[np.int64]) -> dict[str, Any]:
+    coded: dict[str, Any] = {"symbol_count": len(counts), "symbols": values}
+    if len(counts) > 1:
+        coded["classes"] = tables.choose_classes(counts)
+        coded["words"] = rans_encode(values, coded["classes"])
+    return coded
+
+
+def _hybrid(values: Symbols) -> dict[str, Any]:
+    tokens, raw, widths = tokenise(values.astype(np.uint64))
+    coded = _static(tokens, np.bincount(tokens))
+    coded |= {"entropy_model": HYBRID, "token_count": coded.pop("symbol_count"), "raw_bits": pack(raw, widths)}
+    return coded
+
+
+def _size(coded: dict[str, Any]) -> int:
+    """Bytes that differ between the models."""
+    table = tables.table_bits(coded["classes"]) // 8 if "classes" in coded else 0
+    return table + sum(len(coded.get(part, b"")) for part in ("words", "raw_bits", "packed"))
+
+
+def _choose(symbols: Symbols) -> dict[str, Any]:
+    """The smallest of the models that fit, as the fields of plane()."""
+    minimum = int(symbols.min())
+    values = symbols - minimum
+    highest = int(values.max())
+    if highest == 0:
+        return {"entropy_model": STATIC, "minimum": minimum, "symbol_count": 1, "symbols": values}
+    width = highest.bit_length()
+    candidates = [{"entropy_model": FIXED, "width": width, "symbols": values, "packed": b""}]
+    if highest < tables.MAX_SYMBOLS:
+        candidates.append({"entropy_model": STATIC, **_static(values, np.bincount(values))})
+    if highest >= 16:
+        candidates.append(_hybrid(values))
+    sizes = [packed_length(len(values) * width), *(_size(c) for c in candidates[1:])]
+    best = candidates[sizes.index(min(sizes))]
+    if best["entropy_model"] == FIXED:
+        best["packed"] = pack(values.astype(np.uint64), np.full(len(values), width, np.int64))
+    return {"minimum": minimum, **best}
+
+
+def plane_bits(symbols: Symbols) -> int:
+    """Bits that `plane` takes for these symbols, measured by writing it."""
+    io = FieldStream()
+    plane(io, "plane", symbols, len(symbols))
+    return 8 * len(io.getvalue())

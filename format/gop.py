@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: MIT
+"""The GOPD payload (SPEC 5.5 to 5.9): every function runs in both directions, in the order of its SPEC table.
+
+Imports numpy and the format's own modules.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from . import entropy, validate, validate_data
+from .coded import coded_planes
+from .field import field_hash
+from .limits import Limits
+from .morton import morton_decode, morton_encode
+from .records import (
+    BLEND_NORMALISED,
+    SHAPE_CHOLESKY,
+    WINDOW_RAMP,
+    ColourData,
+    DriftData,
+    GopHeader,
+    GopRecord,
+    MeanData,
+    MotionData,
+    SequenceHeader,
+    ShapeData,
+    WindowData,
+)
+from .schema import F32, SVAR64, U8, UVAR, Entry, FieldStream, Values
+
+GAUSSIAN_BYTES = 400  # rough memory per Gaussian while a GoP is decoded: symbols, parameters, one frame's working set
+
+
+def write_gop(record: GopRecord, header: SequenceHeader, *, tally: dict[str, int] | None = None) -> bytes:
+    """The GOPD payload of `record`. `tally` receives the bits per component; FormatError if a rule is broken."""
+    io = FieldStream(chunk="GoP to be written")
+    _gop(io, header, Limits(), record)
+    payload = io.getvalue()
+    validate.gaussians_have_bits(io.place, record.gaussian_count, len(payload))
+    if record.field:
+        validate_data.parameters_have_bytes(io.place, sum(map(len, record.field.tensors)), len(payload))
+    _report(io, tally)
+    return payload
+
+
+def read_gop(
+    payload: bytes,
+    header: SequenceHeader,
+    limits: Limits | None = None,
+    *,
+    offset: int = 0,
+    chunk: str = "GoP",
+    tally: dict[str, int] | None = None,
+    trace: list[Entry] | None = None,
+) -> GopRecord:
+    """The record in a GOPD payload that starts at byte `offset` of the file.
+
+    `tally` receives the bits per component (they sum to 8 * len(payload)), `trace` every field.
+    Raises FormatError, LimitError.
+    """
+    io = FieldStream(payload, offset=offset, chunk=chunk, trace=trace)
+    record = _gop(io, header, limits or Limits(), None)
+    io.finish()
+    _report(io, tally)
+    return record
+
+
+def read_gop_header(
+    payload: bytes, header: SequenceHeader, limits: Limits | None = None, *, offset: int = 0, chunk: str = "GoP"
+) -> GopHeader:
+    """Only the gop_header() of a payload; cheap."""
+    io = FieldStream(payload, offset=offset, chunk=chunk)
+    return _gop_header(io, header, limits or Limits(), None)
+
+
+def _report(io: FieldStream, tally: dict[str, int] | None) -> None:
+    for name, bits in io.tally.items():
+        if tally is not None:
+            tally[name] = tally.get(name, 0) + bits
+
+
+def _gop(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None) -> GopRecord:
+    h = _gop_header(io, header, limits, r)
+    count = h.gaussian_count
+    with io.component("means"), io.scope("mean_data"):
+        mean = _mean_data(io, header, r and r.mean, count)
+    with io.component("shapes"), io.scope("shape_data"):
+        shape = _shape_data(io, r and r.shape, count)
+    with io.component("colours"), io.scope("colour_data"):
+        colour = _colour_data(io, r and r.colour, count)
+    with io.component("motion"):
+        motion = _motion_data(io, r and r.motion, h.motion_degree, count) if h.motion_degree else None
+        drift = (
+            DriftData(coded_planes(io, "drift_data", r and r.drift and r.drift.coded, 3, count))
+            if h.colour_drift
+            else None
+        )
+    with io.component("windows"), io.scope("window_data"):
+        window = _window_data(io, r and r.window, count) if h.window_type == WINDOW_RAMP else None
+    field = None
+    if h.field_type:
+        with io.component("field_tables"), io.scope("field_hash"):
+            field = field_hash(io, limits, r and r.field)
+    _check_profile(io, header, h, shape, colour)
+    return r or GopRecord(
+        first_frame=h.first_frame,
+        frame_count=h.frame_count,
+        pts=h.pts,
+        reference_mode=h.reference_mode,
+        blend_mode=h.blend_mode,
+        background=h.background,
+        blend_epsilon=h.blend_epsilon,
+        mean=mean,
+        shape=shape,
+        colour=colour,
+        motion=motion,
+        drift=drift,
+        window=window,
+        field=field,
+    )
+
+
+def _header_values(r: GopRecord | None) -> Values:
+    if r is None:
+        return {}
+    pts = r.pts or (0,)
+    return {
+        "first_frame": r.first_frame,
+        "frame_count": r.frame_count,
+        "first_pts": pts[0],
+        "pts_delta": np.diff(pts).tolist(),
+        "reference_mode": r.reference_mode,
+        "gaussian_count": r.gaussian_count,
+        "blend_mode": r.blend_mode,
+        "background": r.background,
+        "blend_epsilon": r.blend_epsilon,
+        "motion_degree": len(r.motion.degrees) if r.motion else 0,
+        "colour_drift": int(r.drift is not None),
+        "window_type": int(r.window is not None),
+        "field_type": int(r.field is not None),
+    }
+
+
+def _gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None) -> GopHeader:
+    v = _header_values(r)
+    with io.scope("gop_header"):
+        io.field(v, "first_frame", UVAR)
+        io.field(v, "frame_count", UVAR)
+        validate.gop_frame_count(io.place, v["frame_count"], header.max_gop_frames)
+        validate.gop_in_sequence(io.place, v["first_frame"], v["frame_count"], header.frame_count)
+        pts = _time_stamps(io, header, v) if header.frame_duration == 0 else None
+        io.field(v, "reference_mode", U8)
+        validate.reference_mode(io.place, v["reference_mode"])
+        io.field(v, "gaussian_count", UVAR)
+        _check_gaussian_count(io, header, limits, v["gaussian_count"])
+        io.field(v, "blend_mode", U8)
+        validate.blend_mode(io.place, v["blend_mode"])
+        if v["blend_mode"] == BLEND_NORMALISED:
+            io.fields(v, "background", F32, 3)
+            io.field(v, "blend_epsilon", F32)
+            validate.blend_epsilon(io.place, v["blend_epsilon"])
+        for name in ("motion_degree", "colour_drift", "window_type", "field_type"):
+            io.field(v, name, U8)
+            getattr(validate, name)(io.place, v[name])
+    return GopHeader(
+        first_frame=v["first_frame"],
+        frame_count=v["frame_count"],
+        pts=pts,
+        reference_mode=v["reference_mode"],
+        gaussian_count=v["gaussian_count"],
+        blend_mode=v["blend_mode"],
+        background=tuple(v.get("background", (0.0, 0.0, 0.0))),  # type: ignore[arg-type]
+        blend_epsilon=v.get("blend_epsilon", 1.0),
+        motion_degree=v["motion_degree"],
+        colour_drift=v["colour_drift"],
+        window_type=v["window_type"],
+        field_type=v["field_type"],
+    )
+
+
+def _time_stamps(io: FieldStream, header: SequenceHeader, v: Values) -> tuple[int, ...]:
+    io.field(v, "first_pts", SVAR64)
+    if v["first_frame"] == 0:
+        validate.first_time_stamp(io.place, v["first_pts"], header.start_pts)
+    io.fields(v, "pts_delta", UVAR, v["frame_count"] - 1)
+    pts = [v["first_pts"]]
+    for delta in v["pts_delta"]:
+        validate.pts_delta(io.place, delta)
+        pts.append(pts[-1] + delta)
+    validate.time_stamp_fits(io.place, pts[-1])
+    return tuple(pts)
+
+
+def _check_gaussian_count(io: FieldStream, header: SequenceHeader, limits: Limits, count: int) -> None:
+    validate.gaussians_in_level(io.place, count, header.level)
+    limits.check("gaussians", count)
+    limits.check("memory", count * GAUSSIAN_BYTES + 16 * header.width * header.height)
+    if io.reading:
+        validate.gaussians_have_bits(io.place, count, io.payload_length)
+
+
+def _mean_data(io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int) -> MeanData:
+    v: Values = {} if mean is None else {"fraction_bits": mean.fraction_bits, "margin": mean.margin}
+    io.field(v, "fraction_bits", U8)
+    validate_data.fraction_bits(io.place, v["fraction_bits"])
+    io.field(v, "margin", U8)
+    spans = tuple((side + 2 * v["margin"]) << v["fraction_bits"] for side in (header.width, header.height))
+    validate_data.grid_span(io.place, max(spans))
+    if mean is not None:
+        _check_grid(io, mean.grid, spans)
+        gaps = np.diff(morton_encode(mean.grid), prepend=0)
+        if np.any(gaps < 0):
+            raise ValueError("the means are not in Morton order; sort the Gaussians with morton_order()")
+        entropy.gap_plane(io, "gap", gaps, count)
+        return mean
+    gaps = entropy.gap_plane(io, "gap", None, count)
+    validate_data.gaps_do_not_overflow(io.place, float(gaps.sum(dtype=np.float64)))
+    grid = morton_decode(np.cumsum(gaps))
+    _check_grid(io, grid, spans)
+    return MeanData(v["fraction_bits"], v["margin"], grid)
+
+
+def _check_grid(io: FieldStream, grid: np.ndarray, spans: tuple[int, ...]) -> None:
+    if len(grid):
+        outside = np.any((grid < 0) | (grid >= spans), axis=1)
+        x, y = grid[int(outside.argmax())]
+        validate_data.means_in_grid(io.place, int(x), int(y), (spans[0], spans[1]))
+
+
+def _shape_data(io: FieldStream, shape: ShapeData | None, count: int) -> ShapeData:
+    v: Values = {} if shape is None else {"shape_type": shape.shape_type}
+    io.field(v, "shape_type", U8)
+    validate_data.shape_type(io.place, v["shape_type"])
+    return ShapeData(v["shape_type"], coded_planes(io, "shape", shape and shape.coded, 3, count))
+
+
+def _colour_data(io: FieldStream, colour: ColourData | None, count: int) -> ColourData:
+    v: Values = {}
+    if colour is not None:
+        v = {"colour_space": colour.colour_space, "colour_norm": colour.colour_norm}
+    io.field(v, "colour_space", U8)
+    validate_data.colour_space(io.place, v["colour_space"])
+    io.field(v, "colour_norm", U8)
+    validate_data.colour_norm(io.place, v["colour_norm"])
+    coded = coded_planes(io, "colour", colour and colour.coded, 3, count)
+    return ColourData(v["colour_space"], v["colour_norm"], coded)
+
+
+def _motion_data(io: FieldStream, motion: MotionData | None, degree: int, count: int) -> MotionData:
+    parts = motion.degrees if motion else (None,) * degree
+    return MotionData(tuple(coded_planes(io, f"motion[{k}]", part, 2, count) for k, part in enumerate(parts, 1)))
+
+
+def _window_data(io: FieldStream, window: WindowData | None, count: int) -> WindowData:
+    v: Values = {} if window is None else {"edge": window.edge, "denominator": window.denominator}
+    io.field(v, "edge", F32)
+    validate_data.window_edge(io.place, v["edge"])
+    io.field(v, "denominator", U8)
+    validate_data.window_denominator(io.place, v["denominator"])
+    birth = entropy.plane(io, "birth", window and window.birth, count)
+    duration = entropy.plane(io, "duration", window and window.duration, count)
+    if count:
+        validate_data.window_birth(io.place, int(birth.min()), int(birth.max()))
+        validate_data.window_duration(io.place, int(duration.min()), int(duration.max()))
+    return WindowData(v["edge"], v["denominator"], birth, duration)
+
+
+def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape: ShapeData, colour: ColourData) -> None:
+    tools = {
+        "normalised blending": h.blend_mode == BLEND_NORMALISED,
+        "polynomial motion": h.motion_degree > 0,
+        "colour drift": h.colour_drift == 1,
+        "temporal windows": h.window_type != 0,
+        "log shapes": shape.shape_type != SHAPE_CHOLESKY,
+        "YCC colours": colour.colour_space != 0,
+        "energy colours": colour.colour_norm != 0,
+    }
+    validate.tools_in_profile(io.place, header.profile, tuple(name for name, used in tools.items() if used))

@@ -31,7 +31,8 @@ def unpack(data: bytes, widths: NDArray[np.int64]) -> UInt64:
     ends = np.cumsum(widths)
     start = ends - widths
     mask = (np.uint64(1) << widths.astype(np.uint64)) - np.uint64(1)
-    return (window[start >> 3] >> (start & 7).astype(np.uint64)) & mask
+    values: UInt64 = (window[start >> 3] >> (start & 7).astype(np.uint64)) & mask
+    return values
 
 
 def packed_length(bit_count: int) -> int:

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import BinaryIO
 
 from . import validate, validate_data
+from .accounting import GopBits
 from .errors import Place
 from .gop import read_gop, write_gop
 from .limits import Limits
@@ -95,7 +96,7 @@ class ContainerWriter:
     def __init__(self, file: BinaryIO, header: SequenceHeader) -> None:
         self.header = header
         self.entries: list[GopEntry] = []
-        self.bits: dict[str, int] = {}
+        self.bits = GopBits()  # of the GoPs' payloads
         self._file, self._offset = file, 0
         io = FieldStream(chunk="SEQH to be written")
         sequence_header(io, header)
@@ -113,7 +114,9 @@ class ContainerWriter:
 
     def add_gop(self, record: GopRecord) -> GopEntry:
         """Code and append one GoP; GoPs come in display order."""
-        return self.add_payload(write_gop(record, self.header, tally=self.bits), record.frame_count)
+        payload, bits = write_gop(record, self.header)
+        self.bits += bits
+        return self.add_payload(payload, record.frame_count)
 
     def add_payload(self, payload: bytes, frame_count: int) -> GopEntry:
         """Append a GOPD payload made by write_gop."""
@@ -238,25 +241,21 @@ class ContainerReader:
         validate_data.index_matches(at, "chunk length", chunk.length, entry.length)
         return chunk
 
-    def read_gop(
-        self, index: int, *, tally: dict[str, int] | None = None, trace: list[Entry] | None = None
-    ) -> GopRecord:
+    def read_gop(self, index: int) -> GopRecord:
         """GoP `index` (0-based) as integers. Raises FormatError, LimitError, IndexError."""
+        return self.read_gop_bits(index)[0]
+
+    def read_gop_bits(self, index: int, trace: list[Entry] | None = None) -> tuple[GopRecord, GopBits]:
+        """GoP `index` and the bits of its payload by component; `trace` receives every field."""
         entry, chunk = self.gop_table[index], self.gop_chunk(index)
         name = f"GoP {index}"
-        record = read_gop(
-            self.payload(chunk, name),
-            self.header,
-            self.limits,
-            offset=chunk.payload_offset,
-            chunk=name,
-            tally=tally,
-            trace=trace,
-        )
-        at = Place(chunk.payload_offset, name)
+        payload = self.payload(chunk, name)
+        offset = chunk.payload_offset
+        record, bits = read_gop(payload, self.header, self.limits, offset=offset, chunk=name, trace=trace)
+        at = Place(offset, name)
         validate_data.index_matches(at, "first_frame", record.first_frame, entry.first_frame)
         validate_data.index_matches(at, "frame_count", record.frame_count, entry.frame_count)
-        return record
+        return record, bits
 
     def gop_of_frame(self, frame: int) -> int:
         """The index of the GoP that holds frame `frame`."""

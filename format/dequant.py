@@ -113,8 +113,8 @@ def coded_values(coded: Coded, name: str = "coded") -> Float32:
     q = coded.quantiser
     with np.errstate(over="ignore", invalid="ignore"):
         if isinstance(q, UniformQuantiser):
-            scaled = coded.symbols.astype(np.float32) * np.float32(q.steps)
-            values = scaled + np.float32(q.offsets)
+            scaled = coded.symbols.astype(np.float32) * np.array(q.steps, np.float32)
+            values = scaled + np.array(q.offsets, np.float32)
         else:
             books = [np.float32(s) * b.astype(np.float32) for s, b in zip(q.codebook_steps, q.codebooks, strict=True)]
             values = books[0][coded.symbols[:, 0]]

@@ -12,7 +12,7 @@ import constriction
 import numpy as np
 from numpy.typing import NDArray
 
-from . import tables, validate, validate_data
+from . import tables, validate_data
 from .bits import pack, packed_length, padding_is_zero, unpack
 from .errors import Place
 from .schema import SVAR, U8, UVAR, FieldStream
@@ -38,7 +38,8 @@ def rans_encode(symbols: Symbols, classes: tables.Classes) -> bytes:
     """Little-endian 32-bit words of [n] symbols, coded so that the decoder meets symbol 0 first."""
     coder = constriction.stream.stack.AnsCoder()
     coder.encode_reverse(symbols.astype(np.int32), _coder_model(classes))
-    return coder.get_compressed().astype("<u4").tobytes()
+    words: NDArray[np.uint32] = coder.get_compressed()
+    return words.astype("<u4").tobytes()
 
 
 def rans_decode(words: bytes, count: int, classes: tables.Classes, at: Place) -> Symbols:
@@ -47,7 +48,7 @@ def rans_decode(words: bytes, count: int, classes: tables.Classes, at: Place) ->
     if len(array):
         validate_data.last_word(at, int(array[-1]))
     coder = constriction.stream.stack.AnsCoder(array)
-    symbols = coder.decode(_coder_model(classes), count)
+    symbols: NDArray[np.int32] = coder.decode(_coder_model(classes), count)
     validate_data.rans_ends_empty(at, coder.is_empty())
     return symbols.astype(np.int64)
 
@@ -94,7 +95,10 @@ def _alphabet(io: FieldStream, coded: dict[str, Any], name: str, most: int, coun
         return np.zeros(count, np.int64)
     classes = tables.table(io, coded.get("classes"), size)
     words = _words(io, coded)
-    return rans_decode(words, count, classes, io.place) if io.reading else coded["symbols"]
+    if io.reading:
+        return rans_decode(words, count, classes, io.place)
+    symbols: Symbols = coded["symbols"]
+    return symbols
 
 
 def _tokens_and_raw(io: FieldStream, coded: dict[str, Any], most: int, count: int) -> Symbols:
@@ -113,7 +117,8 @@ def _fixed(io: FieldStream, coded: dict[str, Any], count: int) -> Symbols:
     validate_data.fixed_width(io.place, width)
     data = io.raw(coded, "packed", packed_length(count * width))
     if not io.reading:
-        return coded["symbols"]
+        symbols: Symbols = coded["symbols"]
+        return symbols
     validate_data.padding(io.place, padding_is_zero(data, count * width))
     return unpack(data, np.full(count, width, np.int64)).astype(np.int64)
 
@@ -140,7 +145,8 @@ def plane(io: FieldStream, name: str, symbols: Symbols | None, count: int) -> Sy
         if symbols is not None:
             return symbols
         validate_data.symbols_fit(io.place, int(values.max()) + minimum)
-    return values + minimum
+        values += minimum
+    return values
 
 
 def _check_count(name: str, symbols: Symbols, count: int) -> None:

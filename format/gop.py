@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import entropy, validate, validate_data
+from .accounting import GopBits as GopBits  # callers meet it here
 from .coded import coded_planes
 from .field import field_hash
 from .limits import Limits
@@ -32,16 +33,15 @@ from .schema import F32, SVAR64, U8, UVAR, Entry, FieldStream, Values
 GAUSSIAN_BYTES = 400  # rough memory per Gaussian while a GoP is decoded: symbols, parameters, one frame's working set
 
 
-def write_gop(record: GopRecord, header: SequenceHeader, *, tally: dict[str, int] | None = None) -> bytes:
-    """The GOPD payload of `record`. `tally` receives the bits per component; FormatError if a rule is broken."""
+def write_gop(record: GopRecord, header: SequenceHeader) -> tuple[bytes, GopBits]:
+    """The GOPD payload of `record` and its bits by component. FormatError if the record breaks a rule."""
     io = FieldStream(chunk="GoP to be written")
     _gop(io, header, Limits(), record)
     payload = io.getvalue()
     validate.gaussians_have_bits(io.place, record.gaussian_count, len(payload))
     if record.field:
         validate_data.parameters_have_bytes(io.place, sum(map(len, record.field.tensors)), len(payload))
-    _report(io, tally)
-    return payload
+    return payload, io.bits
 
 
 def read_gop(
@@ -51,19 +51,16 @@ def read_gop(
     *,
     offset: int = 0,
     chunk: str = "GoP",
-    tally: dict[str, int] | None = None,
     trace: list[Entry] | None = None,
-) -> GopRecord:
-    """The record in a GOPD payload that starts at byte `offset` of the file.
+) -> tuple[GopRecord, GopBits]:
+    """The record in a GOPD payload that starts at byte `offset` of the file, and its bits by component.
 
-    `tally` receives the bits per component (they sum to 8 * len(payload)), `trace` every field.
-    Raises FormatError, LimitError.
+    The bits sum to 8 * len(payload); `trace` receives every field. Raises FormatError, LimitError.
     """
     io = FieldStream(payload, offset=offset, chunk=chunk, trace=trace)
     record = _gop(io, header, limits or Limits(), None)
     io.finish()
-    _report(io, tally)
-    return record
+    return record, io.bits
 
 
 def read_gop_header(
@@ -72,12 +69,6 @@ def read_gop_header(
     """Only the gop_header() of a payload; cheap."""
     io = FieldStream(payload, offset=offset, chunk=chunk)
     return _gop_header(io, header, limits or Limits(), None)
-
-
-def _report(io: FieldStream, tally: dict[str, int] | None) -> None:
-    for name, bits in io.tally.items():
-        if tally is not None:
-            tally[name] = tally.get(name, 0) + bits
 
 
 def _gop(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None) -> GopRecord:

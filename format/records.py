@@ -8,7 +8,7 @@ Imports numpy only.
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -42,6 +42,9 @@ class Record:
         if type(self) is not type(other):
             return NotImplemented
         return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))  # type: ignore[arg-type]
+
+    def __bool__(self) -> Literal[True]:
+        return True  # so that `record and record.part` reads well and has the right type
 
     __hash__ = None  # type: ignore[assignment]
 

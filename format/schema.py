@@ -15,10 +15,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import validate
+from .accounting import COMPONENTS, GopBits
 from .errors import Place
 
 Values = dict[str, Any]
-COMPONENTS = ("means", "shapes", "colours", "codebooks", "field_tables", "mlp", "windows", "motion", "headers")
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class FieldStream:
         self._chunk, self._trace = chunk, trace
         self._scope: list[str] = []
         self._component = "headers"
-        self.tally: dict[str, int] = dict.fromkeys(COMPONENTS, 0)  # bits
+        self._tally = dict.fromkeys(COMPONENTS, 0)
 
     @property
     def place(self) -> Place:
@@ -140,6 +140,11 @@ class FieldStream:
     def payload_length(self) -> int:
         """Bytes in the whole payload being read."""
         return len(self._data)
+
+    @property
+    def bits(self) -> GopBits:
+        """Bits transferred so far, by component."""
+        return GopBits(**self._tally)
 
     def getvalue(self) -> bytes:
         """What has been written."""
@@ -177,10 +182,11 @@ class FieldStream:
         if self.reading:
             validate.bytes_are_there(self._here, length, self.remaining)
             values[name] = bytes(self._data[self._position : self._position + length])
-        else:
-            self._out += values[name]
-        self._advance(length, name, "bytes", values[name])
-        return values[name]
+        data: bytes = values[name]
+        if not self.reading:
+            self._out += data
+        self._advance(length, name, "bytes", data)
+        return data
 
     def _advance(self, length: int, name: str, descriptor: str, value: Any) -> None:
         if self._trace is not None:
@@ -188,7 +194,7 @@ class FieldStream:
             self._trace.append(Entry(self._base + self._position, length, full, descriptor, value))
         self._last = self._position
         self._position += length
-        self.tally[self._component] += 8 * length
+        self._tally[self._component] += 8 * length
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:

@@ -76,7 +76,8 @@ def _zigzag_differences(classes: Classes) -> NDArray[np.int64]:
 
 
 def _rice_lengths(classes: Classes, k: int) -> NDArray[np.int64]:
-    return (_zigzag_differences(classes) >> k) + 1 + k
+    lengths: NDArray[np.int64] = (_zigzag_differences(classes) >> k) + 1 + k
+    return lengths
 
 
 def _best_rice_k(classes: Classes) -> int:
@@ -132,7 +133,7 @@ def choose_classes(counts: NDArray[np.int64]) -> Classes:
     weights = LUT[: most + 1].astype(np.float64)
     log_weight = np.log2(np.maximum(weights, unit * total / (1 << PRECISION)))
     cost = weights / (unit * math.log(2)) - counts[:, None] * log_weight
-    nearest = np.argmin(cost, axis=1).astype(np.int64)
+    nearest: Classes = np.argmin(cost, axis=1).astype(np.int64)
     if len(counts) > _PATH_LIMIT:
         return nearest
     return min((_path(cost, k) for k in _likely_rice_k(nearest)), key=lambda c: _total_bits(c, counts))

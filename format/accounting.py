@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""Bits by component: where the bytes of a GoP, and of a file, went. Imports the standard library only."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+
+
+@dataclass(frozen=True)
+class GopBits:
+    """Bits per component; `motion` includes colour drift, `headers` everything that is not a parameter."""
+
+    means: int = 0
+    shapes: int = 0
+    colours: int = 0
+    codebooks: int = 0
+    field_tables: int = 0
+    mlp: int = 0
+    windows: int = 0
+    motion: int = 0
+    headers: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return sum(self.as_dict().values())
+
+    @property
+    def fixed(self) -> int:
+        """What does not grow with the number of Gaussians."""
+        return self.codebooks + self.field_tables + self.mlp + self.headers
+
+    def as_dict(self) -> dict[str, int]:
+        """{component: bits}, in the order of the file."""
+        return asdict(self)
+
+    def __add__(self, other: GopBits) -> GopBits:
+        ours, theirs = self.as_dict(), other.as_dict()
+        return GopBits(**{name: ours[name] + theirs[name] for name in ours})
+
+
+COMPONENTS = tuple(f.name for f in fields(GopBits))

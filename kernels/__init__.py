@@ -4,6 +4,7 @@
 Imports numpy and the compiled module only; torch is met in `gscodec.kernels.autograd` and `torch_ref` alone.
 """
 
+from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .errors import BackendError, KernelError, ShapeError
 from .gaussians import Gaussians2D, chol_to_conic
 from .raster import covered_pixels, rasterize, rasterize_backward, render_rgb8
@@ -14,11 +15,14 @@ __all__ = [
     "BackendError",
     "Engine",
     "Gaussians2D",
+    "HashGeometry",
     "KernelError",
     "ShapeError",
     "backends",
     "chol_to_conic",
     "covered_pixels",
+    "hash_encode",
+    "hash_encode_backward",
     "last_engine",
     "rasterize",
     "rasterize_backward",

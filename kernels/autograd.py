@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from .checks import Array
+from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .raster import rasterize, rasterize_backward
 
 
@@ -30,5 +31,24 @@ class Rasterize(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        arrays = (_numpy(tensor) for tensor in ctx.saved_tensors)
-        return *map(torch.from_numpy, rasterize_backward(*arrays, _numpy(grads[0]))), None
+        mean, conic, feature = map(_numpy, ctx.saved_tensors)
+        return *map(torch.from_numpy, rasterize_backward(mean, conic, feature, _numpy(grads[0]))), None
+
+
+class HashEncode(torch.autograd.Function):
+    """apply(coords [N, D], table [entries, F], geometry) -> features [N, levels * F].
+
+    Differentiable in both tensors. Source: `encoding.hash_encode`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, coords: Tensor, table: Tensor, geometry: HashGeometry) -> Tensor:
+        ctx.save_for_backward(coords, table)
+        ctx.geometry = geometry
+        return torch.from_numpy(hash_encode(_numpy(coords), _numpy(table), geometry))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        coords, table = map(_numpy, ctx.saved_tensors)
+        dtable, dcoords = hash_encode_backward(coords, table, ctx.geometry, _numpy(grads[0]))
+        return torch.from_numpy(dcoords), torch.from_numpy(dtable).view_as(ctx.saved_tensors[1]), None

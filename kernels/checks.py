@@ -23,7 +23,9 @@ def float_array(name: str, value: Array, shape: tuple[int | None, ...]) -> Array
             raise ShapeError(f"{name}: found dtype {array.dtype}, expected float32")
         with np.errstate(over="ignore"):
             array = array.astype(np.float32)
-    if array.ndim != len(shape) or any(want is not None and want != got for want, got in zip(shape, array.shape)):
+    if array.ndim != len(shape) or any(
+        want is not None and want != got for want, got in zip(shape, array.shape, strict=True)
+    ):
         wanted = ", ".join("any" if want is None else str(want) for want in shape)
         raise ShapeError(f"{name}: found shape {array.shape}, expected ({wanted})")
     return np.ascontiguousarray(array)

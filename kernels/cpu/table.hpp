@@ -49,6 +49,24 @@ struct Rgb8 {
   float epsilon;
 };
 
+// One level of a hash grid. A vertex g has index (sum or XOR of g_d * multiplier_d) & mask.
+struct HashLevel {
+  int32_t resolution;
+  float scale;
+  int32_t dense;        // indices are summed, else XORed
+  int32_t multiplier[3];
+  int32_t mask;
+  int64_t offset;       // first entry of the level in the table
+};
+
+struct HashGrid {
+  int32_t dims;      // 2 or 3
+  int32_t features;  // 1, 2, 4 or 8 per entry
+  int32_t levels;
+  const HashLevel* level;
+  const float* table;  // [entries][features]
+};
+
 struct Kernels {
   const char* name;
   void (*draw_band)(const Band&);
@@ -56,6 +74,13 @@ struct Kernels {
   void (*store_rgb8)(const Band&, const Rgb8&);
   void (*load_planar)(const Band&, const float* in, int64_t plane);  // the opposite of store_planar; pads with zero
   void (*grad_band)(const Band&, const int64_t* slots, float* partials);  // partials: [..][kPartials]
+  // Features of n points, level by level, to out[point * stride + level * features + feature]
+  void (*hash_encode)(const HashGrid&, const float* coords, int64_t n, float* out, int64_t stride);
+  // Adds the gradient of one level's entries to `dtable`, point after point
+  void (*hash_table_grad)(const HashGrid&, int level, const float* coords, int64_t n, const float* grad,
+                          int64_t stride, float* dtable);
+  void (*hash_coord_grad)(const HashGrid&, const float* coords, int64_t n, const float* grad, int64_t stride,
+                          float* dcoords);
 };
 
 }  // namespace gsv

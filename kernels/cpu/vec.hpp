@@ -35,25 +35,43 @@ struct I16 {
   NativeI v[kParts];
 };
 
-#define GSV_EACH for (int i = 0; i < kParts; ++i)
+// Unrolled by hand: compilers keep the parts in registers only when every index is a constant from the start.
+#define GSV_PART(N, ...)      \
+  {                           \
+    constexpr int i = N;      \
+    __VA_ARGS__;              \
+  }
+#if defined(__AVX512DQ__)
+#define GSV_EACH(...) GSV_PART(0, __VA_ARGS__)
+#elif defined(__AVX2__)
+#define GSV_EACH(...) GSV_PART(0, __VA_ARGS__) GSV_PART(1, __VA_ARGS__)
+#else
+#define GSV_EACH(...) \
+  GSV_PART(0, __VA_ARGS__) GSV_PART(1, __VA_ARGS__) GSV_PART(2, __VA_ARGS__) GSV_PART(3, __VA_ARGS__)
+#endif
 
 GSV_INLINE F16 splat(float x) {
   F16 r;
-  GSV_EACH r.v[i] = NativeF{} + x;
+  GSV_EACH(r.v[i] = x - NativeF{});
+  return r;
+}
+GSV_INLINE I16 splat(int32_t x) {
+  I16 r;
+  GSV_EACH(r.v[i] = x - NativeI{});
   return r;
 }
 GSV_INLINE F16 load(const float* p) {
   F16 r;
-  __builtin_memcpy(&r, p, sizeof r);
+  GSV_EACH(__builtin_memcpy(&r.v[i], p + i * kLanes, sizeof r.v[i]));
   return r;
 }
-GSV_INLINE void store(float* p, F16 a) { __builtin_memcpy(p, &a, sizeof a); }
-GSV_INLINE void store(int32_t* p, I16 a) { __builtin_memcpy(p, &a, sizeof a); }
+GSV_INLINE void store(float* p, F16 a) { GSV_EACH(__builtin_memcpy(p + i * kLanes, &a.v[i], sizeof a.v[i])); }
+GSV_INLINE void store(int32_t* p, I16 a) { GSV_EACH(__builtin_memcpy(p + i * kLanes, &a.v[i], sizeof a.v[i])); }
 
 #define GSV_BINARY(T, OP)                  \
   GSV_INLINE T operator OP(T a, T b) {     \
     T r;                                   \
-    GSV_EACH r.v[i] = a.v[i] OP b.v[i];    \
+    GSV_EACH(r.v[i] = a.v[i] OP b.v[i]);    \
     return r;                              \
   }
 GSV_BINARY(F16, +)
@@ -61,52 +79,59 @@ GSV_BINARY(F16, -)
 GSV_BINARY(F16, *)
 GSV_BINARY(F16, /)
 GSV_BINARY(I16, +)
+GSV_BINARY(I16, *)
+GSV_BINARY(I16, ^)
 GSV_BINARY(I16, |)
 GSV_BINARY(I16, &)
 #undef GSV_BINARY
 
+GSV_INLINE I16 min(I16 a, I16 b) {
+  I16 r;
+  GSV_EACH(r.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
+  return r;
+}
 GSV_INLINE I16 shift_left(I16 a, int bits) {
   I16 r;
-  GSV_EACH r.v[i] = a.v[i] << bits;
+  GSV_EACH(r.v[i] = a.v[i] << bits);
   return r;
 }
 GSV_INLINE I16 shift_right(I16 a, int bits) {
   I16 r;
-  GSV_EACH r.v[i] = a.v[i] >> bits;
+  GSV_EACH(r.v[i] = a.v[i] >> bits);
   return r;
 }
 
 // max and min return b when a is NaN, so a bound given as b always holds.
 GSV_INLINE F16 max(F16 a, F16 b) {
   F16 r;
-  GSV_EACH r.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i];
+  GSV_EACH(r.v[i] = a.v[i] > b.v[i] ? a.v[i] : b.v[i]);
   return r;
 }
 GSV_INLINE F16 min(F16 a, F16 b) {
   F16 r;
-  GSV_EACH r.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i];
+  GSV_EACH(r.v[i] = a.v[i] < b.v[i] ? a.v[i] : b.v[i]);
   return r;
 }
 // a where gate > 0, else 0 (also where gate is NaN)
 GSV_INLINE F16 where_positive(F16 gate, F16 a) {
   F16 r;
-  GSV_EACH r.v[i] = gate.v[i] > 0 ? a.v[i] : NativeF{};
+  GSV_EACH(r.v[i] = gate.v[i] > 0 ? a.v[i] : NativeF{});
   return r;
 }
 GSV_INLINE I16 truncate(F16 a) {
   I16 r;
-  GSV_EACH r.v[i] = __builtin_convertvector(a.v[i], NativeI);
+  GSV_EACH(r.v[i] = __builtin_convertvector(a.v[i], NativeI));
   return r;
 }
 GSV_INLINE F16 to_float(I16 a) {
   F16 r;
-  GSV_EACH r.v[i] = __builtin_convertvector(a.v[i], NativeF);
+  GSV_EACH(r.v[i] = __builtin_convertvector(a.v[i], NativeF));
   return r;
 }
 // Smallest integer >= a, for 0 <= a < 2^31
 GSV_INLINE I16 ceil_positive(F16 a) {
   I16 n = truncate(a), r;
-  GSV_EACH r.v[i] = n.v[i] - (a.v[i] > __builtin_convertvector(n.v[i], NativeF));
+  GSV_EACH(r.v[i] = n.v[i] - (a.v[i] > __builtin_convertvector(n.v[i], NativeF)));
   return r;
 }
 GSV_INLINE F16 sqrt(F16 a) {
@@ -114,9 +139,9 @@ GSV_INLINE F16 sqrt(F16 a) {
 #if defined(__AVX512DQ__)
   r.v[0] = (NativeF)_mm512_sqrt_ps((__m512)a.v[0]);
 #elif defined(__AVX2__)
-  GSV_EACH r.v[i] = (NativeF)_mm256_sqrt_ps((__m256)a.v[i]);
+  GSV_EACH(r.v[i] = (NativeF)_mm256_sqrt_ps((__m256)a.v[i]));
 #else
-  GSV_EACH for (int k = 0; k < kLanes; ++k) r.v[i][k] = __builtin_sqrtf(a.v[i][k]);
+  GSV_EACH(for (int k = 0; k < kLanes; ++k) r.v[i][k] = __builtin_sqrtf(a.v[i][k]));
 #endif
   return r;
 }
@@ -154,10 +179,7 @@ GSV_INLINE F16 exp2(F16 x) {
   x = max(x, splat(-126.f));
   const I16 n = truncate(x + splat(127.f));  // floor(x) + 127, up to rounding, which f absorbs
   F16 p = exp2_fraction(x - (to_float(n) - splat(127.f)));
-  GSV_EACH {
-    const NativeI bits = (NativeI)p.v[i] + ((n.v[i] - 127) << 23);
-    p.v[i] = (NativeF)bits;
-  }
+  GSV_EACH(p.v[i] = (NativeF)((NativeI)p.v[i] + ((n.v[i] - 127) << 23)));
   return p;
 #endif
 }

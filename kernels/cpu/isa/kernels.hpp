@@ -11,6 +11,11 @@ void store_planar(const Band& band, float* out, int64_t plane);
 void store_rgb8(const Band& band, const Rgb8& target);
 void load_planar(const Band& band, const float* in, int64_t plane);
 void grad_band(const Band& band, const int64_t* slots, float* partials);
+void hash_encode(const HashGrid& grid, const float* coords, int64_t n, float* out, int64_t stride);
+void hash_table_grad(const HashGrid& grid, int level, const float* coords, int64_t n, const float* grad, int64_t stride,
+                     float* dtable);
+void hash_coord_grad(const HashGrid& grid, const float* coords, int64_t n, const float* grad, int64_t stride,
+                     float* dcoords);
 
 }  // namespace GSV_ISA
 }  // namespace gsv

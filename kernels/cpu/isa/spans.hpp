@@ -33,9 +33,7 @@ GSV_INLINE Spans block_spans(const Splat& s, int band_y0, int width) {
   const I16 past = truncate(min(max(right + splat(1.f), zero), edge));
   Spans r;
   store(r.begin, shift_right(first, 2));
-  I16 round_up;
-  for (int i = 0; i < kParts; ++i) round_up.v[i] = NativeI{} + (kBlock - 1);
-  store(r.end, shift_right(past + round_up, 2));
+  store(r.end, shift_right(past + splat(kBlock - 1), 2));
   return r;
 }
 

@@ -9,7 +9,10 @@ namespace gsv {
 namespace GSV_ISA {
 
 extern const Kernels kernels;
-const Kernels kernels = {GSV_TEXT(GSV_ISA), draw_band, store_planar, store_rgb8, load_planar, grad_band};
+const Kernels kernels = {
+    GSV_TEXT(GSV_ISA), draw_band,   store_planar,    store_rgb8,      load_planar,
+    grad_band,         hash_encode, hash_table_grad, hash_coord_grad,
+};
 
 }  // namespace GSV_ISA
 }  // namespace gsv

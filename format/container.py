@@ -1,93 +1,44 @@
 # SPDX-License-Identifier: MIT
-"""The file: signature, chunks with CRC, index, random access to a GoP (SPEC 5.2 to 5.4, 5.13, 5.14).
+"""The file as a whole: written front to back, opened by its ends, any GoP read alone (SPEC 4, 5.2, 5.14).
 
 Imports the standard library and the format's own modules.
 """
 
 from __future__ import annotations
 
+import io
 import os
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from types import TracebackType
 from typing import BinaryIO
 
 from . import validate, validate_data
 from .accounting import GopBits
+from .chunks import (
+    CRITICAL,
+    END_LENGTH,
+    ENDF,
+    FRAMING,
+    GOPD,
+    INDX,
+    KNOWN,
+    PREAMBLE,
+    SEQH,
+    SIGNATURE,
+    VERSION,
+    Chunk,
+    GopEntry,
+    index_entries,
+    write_chunk,
+)
+from .dequant import dequantise
 from .errors import Place
 from .gop import read_gop, write_gop
 from .limits import Limits
 from .records import GopRecord, SequenceHeader
-from .schema import LE64, UVAR, UVAR64, Entry, FieldStream, Values
+from .schema import LE64, Entry, FieldStream, Values
 from .sequence import sequence_header
-
-SIGNATURE = bytes((0x89, 0x47, 0x53, 0x56, 0x0D, 0x0A, 0x1A, 0x0A))
-VERSION = (0, 1)
-CRITICAL = 1
-SEQH, GOPD, INDX, ENDF = "SEQH", "GOPD", "INDX", "ENDF"
-KNOWN = (SEQH, GOPD, INDX, ENDF)
-FRAMING = 13  # type, flags, length, CRC
-PREAMBLE = len(SIGNATURE) + 2
-END_LENGTH = FRAMING + 8
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """Where one chunk lies and what its header says."""
-
-    kind: str
-    flags: int
-    offset: int  # of the chunk in the file
-    payload_length: int
-
-    @property
-    def length(self) -> int:
-        """Bytes of the whole chunk."""
-        return self.payload_length + FRAMING
-
-    @property
-    def payload_offset(self) -> int:
-        """Where the payload starts."""
-        return self.offset + 9
-
-
-@dataclass(frozen=True)
-class GopEntry:
-    """One line of the index: the chunk of a GoP and the frames it holds."""
-
-    offset: int
-    length: int
-    first_frame: int
-    frame_count: int
-
-
-def write_chunk(kind: str, payload: bytes, flags: int = CRITICAL) -> bytes:
-    """Type, flags, length, payload, CRC."""
-    body = kind.encode("latin-1") + bytes((flags,)) + len(payload).to_bytes(4, "little") + payload
-    return body + zlib.crc32(body).to_bytes(4, "little")
-
-
-def index_entries(io: FieldStream, entries: list[GopEntry] | None) -> list[GopEntry]:
-    """Transfer gop_index() (SPEC 5.13)."""
-    v: Values = {} if entries is None else {"gop_count": len(entries)}
-    count = io.field(v, "gop_count", UVAR)
-    if io.reading:
-        validate.bytes_are_there(io.place, 3 * count, io.remaining)
-    out: list[GopEntry] = []
-    end = frame = 0
-    for i in range(count):
-        names = f"offset_delta[{i}]", f"length[{i}]", f"frame_count[{i}]"
-        w: Values = {}
-        if entries is not None:
-            entry = entries[i]
-            w = dict(zip(names, (entry.offset - end, entry.length, entry.frame_count), strict=True))
-        io.field(w, names[0], UVAR64)
-        io.field(w, names[1], UVAR)
-        io.field(w, names[2], UVAR)
-        out.append(GopEntry(end + w[names[0]], w[names[1]], frame, w[names[2]]))
-        end, frame = out[-1].offset + out[-1].length, frame + out[-1].frame_count
-    return out
 
 
 class ContainerWriter:
@@ -98,10 +49,10 @@ class ContainerWriter:
         self.entries: list[GopEntry] = []
         self.bits = GopBits()  # of the GoPs' payloads
         self._file, self._offset = file, 0
-        io = FieldStream(chunk="SEQH to be written")
-        sequence_header(io, header)
+        fields = FieldStream(chunk="SEQH to be written")
+        sequence_header(fields, header)
         self._write(SIGNATURE + bytes(VERSION))
-        self._write(write_chunk(SEQH, io.getvalue()))
+        self._write(write_chunk(SEQH, fields.getvalue()))
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)
@@ -134,21 +85,31 @@ class ContainerWriter:
         """Write index and end; returns the size of the file. FormatError if frames are missing."""
         covered = sum(entry.frame_count for entry in self.entries)
         validate.frames_are_covered(Place(self._offset), covered, self.header.frame_count)
-        io = FieldStream(chunk="INDX to be written")
-        index_entries(io, self.entries)
+        fields = FieldStream(chunk="INDX to be written")
+        index_entries(fields, self.entries)
         index_offset = self._offset
-        self._write(write_chunk(INDX, io.getvalue()))
+        self._write(write_chunk(INDX, fields.getvalue()))
         self._write(write_chunk(ENDF, index_offset.to_bytes(8, "little")))
         return self._offset
 
 
-class ContainerReader:
-    """Opens a file by its ends (header, index) and reads any GoP. `source` is a path or a seekable binary file."""
+def _open(source: str | os.PathLike[str] | BinaryIO | bytes) -> BinaryIO:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    return open(source, "rb") if isinstance(source, (str, os.PathLike)) else source
 
-    def __init__(self, source: str | os.PathLike[str] | BinaryIO, limits: Limits | None = None) -> None:
+
+class ContainerReader:
+    """Opens a file by its ends (header, index) and reads any GoP.
+
+    `source` is a path, a seekable binary file (left open) or the bytes of a file.
+    Raises FormatError, LimitError, OSError.
+    """
+
+    def __init__(self, source: str | os.PathLike[str] | BinaryIO | bytes, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._own = isinstance(source, (str, os.PathLike))
-        self._file: BinaryIO = open(source, "rb") if isinstance(source, (str, os.PathLike)) else source  # noqa: SIM115
+        self._own = isinstance(source, (str, os.PathLike, bytes))
+        self._file: BinaryIO = _open(source)
         try:
             self.size = self._file.seek(0, os.SEEK_END)
             self._open()
@@ -160,49 +121,44 @@ class ContainerReader:
         self._check_signature()
         first = self.chunk_at(PREAMBLE)
         validate.chunk_order(Place(PREAMBLE), first.kind, "")
-        io = self._payload_stream(first)
-        self.header = sequence_header(io, None, self.limits)
-        io.finish()
+        fields = self._payload_stream(first)
+        self.header = sequence_header(fields, None, self.limits)
+        fields.finish()
         self._open_index(first.offset + first.length)
 
     def _check_signature(self) -> None:
-        found = self._read(0, PREAMBLE)
+        found = self.read_at(0, PREAMBLE)
         validate.signature(Place(0), found[: len(SIGNATURE)], SIGNATURE)
         validate.bytes_are_there(Place(0), PREAMBLE, len(found))
         validate.version(Place(8), found[8], found[9], VERSION)
 
     def _open_index(self, low: int) -> None:
         at = Place(max(self.size - END_LENGTH, 0))
-        end_kind = self._read(self.size - END_LENGTH, 4) if self.size >= low + END_LENGTH else b""
+        end_kind = self.read_at(self.size - END_LENGTH, 4) if self.size >= low + END_LENGTH else b""
         validate.file_ends_with_end(at, end_kind == ENDF.encode())
         end = self.chunk_at(self.size - END_LENGTH)
         validate.file_ends_with_end(at, end.length == END_LENGTH)
-        io = self._payload_stream(end)
+        fields = self._payload_stream(end)
         v: Values = {}
-        offset = io.field(v, "index_offset", LE64)
+        offset = fields.field(v, "index_offset", LE64)
         inside = low <= offset <= end.offset - FRAMING
-        found = self._read(offset, 4).decode("latin-1") if inside else "nothing"
-        validate_data.index_is_there(io.place, found)
+        found = self.read_at(offset, 4).decode("latin-1") if inside else "nothing"
+        validate_data.index_is_there(fields.place, found)
         index = self.chunk_at(offset)
         validate_data.index_matches(Place(offset), "end of the INDX chunk", index.offset + index.length, end.offset)
-        io = self._payload_stream(index)
-        self.gop_table = tuple(index_entries(io, None))
-        io.finish()
-        self._check_index(io.place, low, index.offset)
-
-    def _check_index(self, at: Place, low: int, high: int) -> None:
-        for entry in self.gop_table:
-            validate.gop_frame_count(at, entry.frame_count, self.header.max_gop_frames)
-            validate_data.index_inside_file(at, entry.offset, entry.offset + entry.length, low, high)
+        fields = self._payload_stream(index)
+        self.gop_table = tuple(index_entries(fields, None, (low, index.offset), self.header.max_gop_frames))
+        fields.finish()
         frames = sum(entry.frame_count for entry in self.gop_table)
-        validate_data.index_frames(at, frames, self.header.frame_count)
+        validate_data.index_frames(fields.place, frames, self.header.frame_count)
 
     @property
     def gop_count(self) -> int:
         """Number of GoPs."""
         return len(self.gop_table)
 
-    def _read(self, offset: int, length: int) -> bytes:
+    def read_at(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes of the file from `offset`."""
         self._file.seek(offset)
         return self._file.read(length)
 
@@ -210,7 +166,7 @@ class ContainerReader:
         """The chunk header at `offset`; flags, type and length are checked, the CRC is not."""
         at = Place(offset)
         validate.bytes_are_there(at, FRAMING, self.size - offset)
-        head = self._read(offset, 9)
+        head = self.read_at(offset, 9)
         kind, flags = head[:4].decode("latin-1"), head[4]
         chunk = Chunk(kind, flags, offset, int.from_bytes(head[5:], "little"))
         at = Place(offset, f"chunk {kind!r}" if kind not in KNOWN else kind)
@@ -223,7 +179,7 @@ class ContainerReader:
     def payload(self, chunk: Chunk, name: str = "") -> bytes:
         """The payload of a chunk whose CRC is right. Raises FormatError, LimitError."""
         self.limits.check("chunk_bytes", chunk.payload_length)
-        body = self._read(chunk.offset, chunk.length)
+        body = self.read_at(chunk.offset, chunk.length)
         at = Place(chunk.offset, name or chunk.kind)
         validate.bytes_are_there(at, chunk.length, len(body))
         validate.chunk_crc(at, int.from_bytes(body[-4:], "little"), zlib.crc32(body[:-4]))
@@ -288,7 +244,9 @@ class ContainerReader:
             pass
         last: int | None = None
         for index, entry in enumerate(self.gop_table):
-            pts = self.read_gop(index).pts
+            record = self.read_gop(index)
+            dequantise(record)
+            pts = record.pts
             if pts is not None:
                 if last is not None:
                     validate.time_stamps_rise(Place(entry.offset, f"GoP {index}"), last, pts[0])
@@ -296,7 +254,7 @@ class ContainerReader:
 
     def close(self) -> None:
         """Close the file if this reader opened it."""
-        if self._own and hasattr(self, "_file"):
+        if self._own:
             self._file.close()
 
     def __enter__(self) -> ContainerReader:

@@ -10,6 +10,7 @@ from .limits import FREE_PARAMETERS
 from .rules import between, rule
 
 COORDINATE_SPAN = 1 << 24  # grid positions per axis: exact in float32
+CHUNK_FRAMING = 13  # bytes of a chunk that are not payload
 WINDOW_SPAN = 1 << 20  # birth and duration symbols: exact in float32
 
 # 6.6 Means
@@ -273,9 +274,10 @@ def index_frames(frames: int, total: int) -> str | None:
 
 
 @rule("C-6.13-2")
-def index_inside_file(start: int, end: int, low: int, high: int) -> str | None:
+def index_inside_file(start: int, end: int, span: tuple[int, int]) -> str | None:
     """Indexed chunks lie between the sequence header and the index."""
-    return None if low <= start and end <= high else f"index names bytes {start} to {end}, GoPs lie in {low} to {high}"
+    inside = span[0] <= start and start + CHUNK_FRAMING < end <= span[1]
+    return None if inside else f"index names bytes {start} to {end}, GoP chunks lie in {span[0]} to {span[1]}"
 
 
 @rule("C-6.13-3")

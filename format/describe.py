@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: MIT
+"""Every field of a file with its place, and the bits of the whole file by component.
+
+Imports the standard library and the format's own modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from .accounting import GopBits
+from .chunks import ENDF, GOPD, INDX, PREAMBLE, SEQH, SIGNATURE, Chunk, index_entries
+from .container import ContainerReader
+from .schema import LE64, Entry, FieldStream
+from .sequence import sequence_header
+
+
+def describe(reader: ContainerReader) -> Iterator[Entry]:
+    """All fields front to back; together they cover every byte of the file once. Raises FormatError, LimitError."""
+    yield Entry(0, len(SIGNATURE), "signature", "bytes", reader.read_at(0, len(SIGNATURE)))
+    major, minor = reader.read_at(len(SIGNATURE), 2)
+    yield Entry(len(SIGNATURE), 1, "major", "u8", major)
+    yield Entry(len(SIGNATURE) + 1, 1, "minor", "u8", minor)
+    gop = 0
+    for chunk in reader.chunks():
+        name = f"gop[{gop}]" if chunk.kind == GOPD else chunk.kind
+        for entry in _chunk(reader, chunk, gop):
+            yield replace(entry, name=f"{name}.{entry.name}")
+        gop += chunk.kind == GOPD
+
+
+def _chunk(reader: ContainerReader, chunk: Chunk, gop: int) -> Iterator[Entry]:
+    start, length = chunk.offset, chunk.payload_length
+    yield Entry(start, 4, "type", "bytes", chunk.kind.encode("latin-1"))
+    yield Entry(start + 4, 1, "flags", "u8", chunk.flags)
+    yield Entry(start + 5, 4, "length", "le32", length)
+    yield from _payload(reader, chunk, gop)
+    end = chunk.payload_offset + length
+    yield Entry(end, 4, "crc32", "le32", int.from_bytes(reader.read_at(end, 4), "little"))
+
+
+def _payload(reader: ContainerReader, chunk: Chunk, gop: int) -> list[Entry]:
+    trace: list[Entry] = []
+    if chunk.kind == GOPD:
+        reader.read_gop_bits(gop, trace)
+        return trace
+    data = reader.payload(chunk)
+    io = FieldStream(data, offset=chunk.payload_offset, chunk=chunk.kind, trace=trace)
+    if chunk.kind == SEQH:
+        sequence_header(io, None)
+    elif chunk.kind == INDX:
+        index_entries(io, None)
+    elif chunk.kind == ENDF:
+        io.field({}, "index_offset", LE64)
+    else:
+        io.raw({}, "payload", len(data))
+    return trace
+
+
+def file_bits(reader: ContainerReader) -> dict[str, int]:
+    """Bits of the whole file by component; they sum to 8 times its size. Decodes every GoP."""
+    total, payloads = GopBits(headers=8 * PREAMBLE), 0
+    for chunk in reader.chunks():
+        if chunk.kind == GOPD:
+            total += reader.read_gop_bits(payloads)[1] + GopBits(headers=8 * (chunk.length - chunk.payload_length))
+            payloads += 1
+        else:
+            total += GopBits(headers=8 * chunk.length)
+    return total.as_dict()

@@ -14,7 +14,8 @@ from tests.architecture.sources import PACKAGES, ROOT, name_of, python_files
 
 CLI_PAGE = ROOT / "docs" / "CLI.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "samples").glob("*.md")])
-COMMANDS = cli.commands
+CONTEXT = click.Context(cli)
+COMMANDS = {verb: command for verb in cli.list_commands(CONTEXT) if (command := cli.get_command(CONTEXT, verb))}
 
 
 def section_of(verb: str) -> str:

@@ -4,6 +4,8 @@
 Every message is one line: what, where, found, expected, what to do.
 """
 
+from gscodec.format.errors import GsvError
+
 EXIT_OK = 0
 EXIT_BAD_INPUT = 1
 EXIT_USAGE = 2
@@ -12,7 +14,7 @@ EXIT_BACKEND = 4
 EXIT_INTERRUPTED = 130
 
 
-class CliError(Exception):
+class CliError(GsvError):
     """Base of the errors the program raises itself; `exit_code` is what the process ends with."""
 
     exit_code = EXIT_BAD_INPUT
@@ -44,9 +46,9 @@ def exit_code_of(error: BaseException) -> int:
         return EXIT_INTERRUPTED
     if isinstance(error, CliError):
         return error.exit_code
-    names = {base.__name__ for base in type(error).__mro__}
-    if "LimitError" in names:
+    from gscodec.format.errors import LimitError
+    from gscodec.kernels.errors import BackendError
+
+    if isinstance(error, LimitError):
         return EXIT_LIMIT
-    if "BackendError" in names:
-        return EXIT_BACKEND
-    return EXIT_BAD_INPUT
+    return EXIT_BACKEND if isinstance(error, BackendError) else EXIT_BAD_INPUT

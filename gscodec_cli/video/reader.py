@@ -97,13 +97,13 @@ class _PictureSource(VideoSource):
 
 
 def open_video(
-    path: str | Path, *, frames: tuple[int, int] | None = None, size: tuple[int, int] | None = None
+    path: str | Path, *, frames: tuple[int, int | None] | None = None, size: tuple[int, int] | None = None
 ) -> VideoSource:
     """Open a clip: a video file, a folder of pictures or a printf pattern such as `img_%04d.png`.
 
-    `frames` is (first, last + 1) in display order, all frames by default; `size` (width, height) in pixels scales the
-    frames with Lanczos. YCbCr becomes RGB by the source's own matrix and range; an unspecified matrix is read as BT.709
-    from 720 lines on and BT.601 below, which `info.notes` then says. 8-bit RGB sources stay bit exact.
+    `frames` is (first, last + 1) in display order, None for the end; all frames by default. `size` (width, height) in
+    pixels scales the frames with Lanczos. YCbCr becomes RGB by the source's own matrix and range; an unspecified matrix
+    is read as BT.709 from 720 lines on and BT.601 below, which `info.notes` then says. 8-bit RGB sources stay bit exact.
 
     Raises MediaError: not a video, no video stream, zero frames, unreadable, range outside the clip.
     """
@@ -115,7 +115,8 @@ def open_video(
         kind = _StreamSource
         timing, info = probe_stream(name)
     total = len(timing.pts)
-    chosen = range(total) if frames is None else range(*frames)
+    start, stop = frames or (0, None)
+    chosen = range(start, total if stop is None else stop)
     if not 0 <= chosen.start < chosen.stop <= total:
         raise MediaError(
             f"{name}: frames {chosen.start}:{chosen.stop} are outside the clip's {total} frames (0:{total})"

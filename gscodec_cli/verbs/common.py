@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Option types and helpers that the verbs share. Imports no torch."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import click
+
+MAX_SIDE = 65535
+
+
+class FrameRange(click.ParamType):
+    """`A:B`, frames A to B-1; either side may be left out. Gives (A, B or None)."""
+
+    name = "A:B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        first, colon, last = value.partition(":")
+        try:
+            start, stop = int(first or 0), int(last) if last else None
+        except ValueError:
+            self.fail(f"{value}: expected A:B with whole numbers, such as 0:10", param, ctx)
+        if not colon or start < 0 or (stop is not None and stop <= start):
+            self.fail(f"{value}: expected A:B with 0 <= A < B, such as 0:10", param, ctx)
+        return start, stop
+
+
+class FrameSize(click.ParamType):
+    """`WxH` in pixels. Gives (width, height)."""
+
+    name = "WxH"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        width, _, height = value.lower().partition("x")
+        try:
+            size = int(width), int(height)
+        except ValueError:
+            self.fail(f"{value}: expected WxH, such as 640x360", param, ctx)
+        if not all(1 <= side <= MAX_SIDE for side in size):
+            self.fail(f"{value}: sides are 1 to {MAX_SIDE} pixels", param, ctx)
+        return size
+
+
+class Rate(click.ParamType):
+    """Frames per second as a number or a fraction such as 30000/1001. Gives a Fraction."""
+
+    name = "R"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, Fraction):
+            return value
+        try:
+            rate = Fraction(value)
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value}: expected frames per second, such as 50 or 30000/1001", param, ctx)
+        if not 0 < rate <= 1000:
+            self.fail(f"{value}: expected more than 0 and at most 1000 frames per second", param, ctx)
+        return rate.limit_denominator(100_000)
+
+
+def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add one `--limit-...` option per field of the decoder's limits; they arrive as keyword arguments `limit_...`."""
+    from gscodec.format.limits import Limits
+
+    for field in reversed(dataclasses.fields(Limits)):
+        flag = f"--limit-{field.name.replace('_', '-')}"
+        default = field.default
+        command = click.option(flag, type=click.IntRange(1), default=default, show_default=True, metavar="N")(command)
+    return command
+
+
+def take_limits(options: dict[str, Any]) -> Any:
+    """Remove the `limit_...` entries of `options` and return them as Limits."""
+    from gscodec.format.limits import Limits
+
+    return Limits(**{f.name: options.pop(f"limit_{f.name}") for f in dataclasses.fields(Limits)})
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """Say something on standard error."""
+    if not quiet:
+        print(f"gsv: {text}", file=sys.stderr)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on standard output, keys in the order given."""
+    print(json.dumps(value, indent=2, allow_nan=False))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -66,13 +65,13 @@ class Trainer:
             share = stage.rate_at(step)
             for group, rate in zip(optimiser.param_groups, rates, strict=True):
                 group["lr"] = rate * share
-            self._step(next(order), optimiser, noise)
+            self._step(next(order), optimiser, noise, still=key_only)
             if step % 10 == 9 or step == last - 1:
                 self.report(stage.name, step + 1, stage.steps, -10 * math.log10(max(self.mse, 1e-10)))
 
-    def _step(self, index: int, optimiser: torch.optim.Optimizer, noise: bool) -> None:
+    def _step(self, index: int, optimiser: torch.optim.Optimizer, noise: bool, still: bool) -> None:
         view = self.compression.view(noise) if self.compression else self.model.params
-        picture, _ = self.model.frame(index, view, self.plan.threads)
+        picture = self.model.frame(index, view, self.plan.threads, still=still)
         target = self.frames[index].float().div_(255)
         loss = (picture - target).square().mean()
         mse = float(loss.detach())
@@ -98,10 +97,10 @@ class Trainer:
         return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99), eps=1e-15, fused=True), rates
 
     @torch.no_grad()
-    def residuals(self, indices: range) -> tuple[Tensor, Tensor]:
+    def residuals(self, indices: range, still: bool = False) -> tuple[Tensor, Tensor]:
         """Target minus picture of some frames, and the targets, [n, 3, H, W] float32."""
         targets = self.frames[indices.start : indices.stop].float().div_(255)
-        pictures = [self.model.frame(i, self.model.params, self.plan.threads)[0] for i in indices]
+        pictures = [self.model.frame(i, self.model.params, self.plan.threads, still=still) for i in indices]
         return targets - torch.stack(pictures), targets
 
 
@@ -145,24 +144,11 @@ def _fit_key_frame(frames: Tensor, plan: Plan, count: int, generator: torch.Gene
     trainer = Trainer(frames, model, plan, generator, report)
     stage = Stage("key frame", steps, KEY_RATE)
     half = round(steps * 0.35)
-    # Only the key frame is drawn: no field yet, and its time is the start of the GoP.
-    with _without_motion(model):
-        trainer.run(stage, 0, half, key_only=True)
-        if count > begin:
-            add_gaussians(model, *trainer.residuals(range(1)), count - begin, generator)
-        trainer.run(stage, half, steps, key_only=True)
+    trainer.run(stage, 0, half, key_only=True)
+    if count > begin:
+        add_gaussians(model, *trainer.residuals(range(1), still=True), count - begin, generator)
+    trainer.run(stage, half, steps, key_only=True)
     return trainer
-
-
-@contextmanager
-def _without_motion(model: GopModel) -> Iterator[None]:
-    """While it lasts the model draws its canonical Gaussians only."""
-    tools = model.tools
-    model.tools = replace(tools, field=None, window=False, motion_degree=0, drift=False)
-    try:
-        yield
-    finally:
-        model.tools = tools
 
 
 def _train_jointly(trainer: Trainer, count: int) -> None:

@@ -31,13 +31,9 @@ YCC = torch.tensor(
 
 def field_geometries(layout: HashLayout) -> tuple[HashGeometry, HashGeometry]:
     """The 2D spatial and the 3D spatio-temporal grid of a layout."""
-    resolutions = layout.resolutions()
-    scales = tuple(float(r - 1) for r in resolutions)
-
-    def grid(dims: int, features: int) -> HashGeometry:
-        return HashGeometry.make(dims, features, resolutions, scales, layout.log2_table_size)
-
-    return grid(2, layout.features_2d), grid(3, layout.features_3d)
+    size, resolutions = layout.log2_table_size, layout.resolutions()
+    flat = HashGeometry.create(2, layout.features_2d, size, resolutions)
+    return flat, HashGeometry.create(3, layout.features_3d, size, resolutions)
 
 
 GAUSSIAN_PARAMS = ("mean", "shape", "colour", "motion", "drift", "window")
@@ -110,22 +106,28 @@ class GopModel:
         """[2] size in px as (width, height), which maps means to [0, 1]."""
         return torch.tensor([self.size[1], self.size[0]], dtype=torch.float32)
 
-    def frame(self, index: float, view: dict[str, Tensor], threads: int) -> tuple[Tensor, Tensor | None]:
-        """Draw frame `index` from `view` (the parameters, or what quantisation makes of them).
+    def frame(self, index: float, view: dict[str, Tensor], threads: int, still: bool = False) -> Tensor:
+        """Draw frame position `index` from `view`: the parameters, or what quantisation makes of them.
 
-        Returns ([3, H, W] float32 RGB, indices of the Gaussians that were drawn or None for all).
+        `still` draws the canonical Gaussians, all of them and unmoved. Returns [3, H, W] float32 RGB.
         """
-        mean, colour, weight, active = self.at(index, view)
-        shape = view["shape"] if active is None else view["shape"][active]
-        con = conic(shape, self.log_shape)
+        if still:
+            mean, colour, weight, shape = view["mean"], view["colour"], None, view["shape"]
+        else:
+            mean, colour, weight, active = self.at(index, view)
+            shape = view["shape"] if active is None else view["shape"][active]
+        inverse = conic(shape, self.log_shape)
         rgb = colour @ YCC if self.tools.ycc else colour
         if not self.tools.normalised:
-            return Rasterize.apply(mean, con, rgb * weight if weight is not None else rgb, self.size, threads), active
-        if weight is None:
-            weight = torch.ones(len(mean), 1)
-        sums = Rasterize.apply(mean, con, torch.cat([rgb * weight, weight], 1), self.size, threads)
-        background = view["background"] @ YCC if self.tools.ycc else view["background"]
-        return (sums[:3] + BLEND_EPSILON * background[:, None, None]) / (sums[3:].clamp_min(0) + BLEND_EPSILON), active
+            return Rasterize.apply(mean, inverse, rgb if weight is None else rgb * weight, self.size, threads)
+        weight = torch.ones(len(mean), 1) if weight is None else weight
+        sums = Rasterize.apply(mean, inverse, torch.cat([rgb * weight, weight], 1), self.size, threads)
+        background = self.background(view)[:, None, None]
+        return (sums[:3] + BLEND_EPSILON * background) / (sums[3:] + BLEND_EPSILON)
+
+    def background(self, view: dict[str, Tensor]) -> Tensor:
+        """[3] RGB behind normalised blending."""
+        return view["background"] @ YCC if self.tools.ycc else view["background"]
 
     def at(self, index: float, view: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """Means [n, 2], colours [n, 3], window weights [n, 1] or None, and indices [n] or None at frame position
@@ -221,7 +223,8 @@ def keep_in_range(model: GopModel) -> None:
     mean[:, 1].clamp_(-MARGIN + 1, height + MARGIN - 1)
     if model.tools.window:
         window = model.params["window"]
-        window.clamp_(-WINDOW_EDGE, model.frames - 1 + WINDOW_EDGE)
+        # Where a ramp lies outside the GoP altogether it needs no precision: one position for all of them costs least.
+        window.clamp_(-WINDOW_EDGE / 2, model.frames - 1 + WINDOW_EDGE / 2)
         window[:, 1] = torch.maximum(window[:, 1], window[:, 0])
 
 

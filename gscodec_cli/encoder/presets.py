@@ -93,7 +93,7 @@ MAIN = Profile(
         field_bits=7,
         rvq_stages=2,
         rvq_codebook=64,
-        amplitude_step=0.25,
+        amplitude_step=0.07,
     ),
     efforts={
         "ultrafast": Effort(60, 400, 150, 3e-2, 5e-3),

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""Options, presets and the first guess of the rate search."""
+
+import itertools
+
+import pytest
+
+from gscodec_cli.encoder.options import EncodeOptions, resolve
+from gscodec_cli.encoder.presets import PRESETS, PROFILES
+from gscodec_cli.encoder.rate import Budget, field_numbers
+from gscodec_cli.errors import UsageError
+
+
+def test_stgv_defaults_are_those_of_the_paper():
+    plan = resolve(EncodeOptions(profile="stgv", preset="veryslow"))
+    field = plan.tools.field
+    assert (plan.gop, PROFILES["stgv"].gaussians) == (10, 20_000)
+    assert (field.levels, field.log2_table_size, field.base_resolution, field.growth) == (8, 10, 16, 1.5)
+    assert (field.features_2d, field.features_3d, field.hidden_width, field.frequencies) == (2, 4, 128, 6)
+    assert (plan.tools.mean_bits, plan.tools.shape_bits, plan.tools.field_bits) == (16, 8, 8)
+    effort = plan.effort
+    assert (effort.key_iterations, effort.joint_iterations) == (10_000, 60_000)
+    assert (effort.lr_gaussian, effort.lr_field) == (7e-3, 1.6e-4)
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_presets_are_ordered_by_effort(profile):
+    efforts = [PROFILES[profile].efforts[name] for name in PRESETS]
+    for less, more in itertools.pairwise(efforts):
+        assert less.key_iterations < more.key_iterations
+        assert less.joint_iterations < more.joint_iterations
+        assert less.tune_iterations < more.tune_iterations
+
+
+def test_options_override_profile_and_preset():
+    plan = resolve(EncodeOptions(profile="stgv", gop=4, mean_bits=12, hash_levels=3, hidden_width=16, joint_iterations=7))
+    assert (plan.gop, plan.tools.mean_bits, plan.effort.joint_iterations) == (4, 12, 7)
+    assert (plan.tools.field.levels, plan.tools.field.hidden_width) == (3, 16)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"gaussians": 0}, "--gaussians 0"),
+        ({"bpp": -1.0}, "--bpp"),
+        ({"preset": "quick"}, "ultrafast"),
+        ({"frames": (5, 5)}, "--frames 5:5"),
+        ({"shape_bits": 99}, "2..12"),
+    ],
+)
+def test_bad_values_are_named(given, named):
+    with pytest.raises(UsageError, match=named):
+        EncodeOptions(**given)
+
+
+@pytest.mark.parametrize("given", [{"window": True}, {"motion_degree": 2}, {"blend": "normalised"}, {"field": False}])
+def test_stgv_refuses_tools_it_does_not_have(given):
+    with pytest.raises(UsageError, match="--profile main"):
+        resolve(EncodeOptions(profile="stgv", **given))
+
+
+def test_field_numbers_are_those_of_the_paper_setting():
+    # 6976 2D entries of 2 features, 8192 3D entries of 4, and the network 60-128-128-(2, 3).
+    network = 128 * 61 + 128 * 129 + 5 * 129
+    assert field_numbers(PROFILES["stgv"].tools) == 6976 * 2 + 8192 * 4 + network
+
+
+def test_budget_shrinks_what_is_too_large_and_learns_what_it_cost():
+    budget = Budget(0.1, 1_000_000, "main", PROFILES["main"].tools, 0)
+    count = budget.count(500_000)
+    assert 100 < count < 1000
+    assert budget.smaller(500_000, count, 50_000) is None
+    fewer = budget.smaller(500_000, count, 60_000)
+    assert fewer is not None
+    assert fewer < count
+    budget.spend(500_000, count, 40_000, 10_000)
+    assert budget.allowed(500_000) == pytest.approx(60_000)
+    assert budget.per_gaussian == pytest.approx(30_000 / count)

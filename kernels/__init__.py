@@ -6,6 +6,7 @@ Imports numpy and the compiled module only; torch is met in `gscodec.kernels.aut
 
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .errors import BackendError, KernelError, ShapeError
+from .field import FieldPlan, FieldWeights, field_backward, field_forward
 from .gaussians import Gaussians2D, chol_to_conic
 from .raster import covered_pixels, rasterize, rasterize_backward, render_rgb8
 from .registry import Backend, Engine, backends, last_engine
@@ -14,6 +15,8 @@ __all__ = [
     "Backend",
     "BackendError",
     "Engine",
+    "FieldPlan",
+    "FieldWeights",
     "Gaussians2D",
     "HashGeometry",
     "KernelError",
@@ -21,6 +24,8 @@ __all__ = [
     "backends",
     "chol_to_conic",
     "covered_pixels",
+    "field_backward",
+    "field_forward",
     "hash_encode",
     "hash_encode_backward",
     "last_engine",

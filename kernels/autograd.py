@@ -4,6 +4,7 @@
 Tensors are float32, contiguous or made so; gradients are those of the numpy functions of the same name.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from .checks import Array
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
+from .field import FieldWeights, field_backward, field_forward
 from .raster import rasterize, rasterize_backward
 
 
@@ -52,3 +54,34 @@ class HashEncode(torch.autograd.Function):
         coords, table = map(_numpy, ctx.saved_tensors)
         dtable, dcoords = hash_encode_backward(coords, table, ctx.geometry, _numpy(grads[0]))
         return torch.from_numpy(dcoords), torch.from_numpy(dtable).view_as(ctx.saved_tensors[1]), None
+
+
+class FieldFunction(torch.autograd.Function):
+    """The field's heads before scaling, at one time for all points.
+
+    apply(xy [N, 2], t, table2, table3, w1, b1, w2, b2, w_mean, b_mean, w_colour, b_colour, geometry2, geometry3,
+    input_scale, frequency_count) -> (dmean_raw [N, 2], dcolour_raw [N, 3]). Differentiable in the ten tables and
+    weights, not in xy and t. Source: `field.field_forward`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, xy: Tensor, t: float, *arguments: Any) -> tuple[Tensor, Tensor]:
+        tensors, settings = arguments[:10], arguments[10:]
+        ctx.save_for_backward(xy, *tensors)
+        ctx.t, ctx.settings = float(t), settings
+        dmean, dcolour = field_forward(_field_weights(tensors, settings), _numpy(xy), ctx.t)
+        return torch.from_numpy(dmean), torch.from_numpy(dcolour)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        xy, *tensors = ctx.saved_tensors
+        weights = _field_weights(tensors, ctx.settings)
+        found = field_backward(weights, _numpy(xy), ctx.t, *map(_numpy, grads))
+        shaped = [torch.from_numpy(grad).view_as(tensor) for grad, tensor in zip(found, tensors, strict=True)]
+        return None, None, *shaped, None, None, None, None
+
+
+def _field_weights(tensors: Sequence[Tensor], settings: Sequence[Any]) -> FieldWeights:
+    table2, table3, *layers = map(_numpy, tensors)
+    geometry2, geometry3, input_scale, frequency_count = settings
+    return FieldWeights(*layers, geometry2, table2, geometry3, table3, tuple(input_scale), frequency_count)

@@ -90,7 +90,7 @@ class HashGeometry:
 
     def dense(self, level: int) -> bool:
         """Whether the level has an entry of its own for every vertex."""
-        return self.resolutions[level] ** self.dims <= self.entries[level]
+        return bool(self.resolutions[level] ** self.dims <= self.entries[level])
 
     @cached_property
     def compiled(self) -> Any:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """The rasteriser's definition: float64, plain, slow. Every other engine is measured against it. Imports numpy only."""
 
+from typing import Any
+
 import numpy as np
 
 from .checks import Array
@@ -27,7 +29,7 @@ class _Boxes:
         return np.where(self.drawn, width * height, 0)
 
 
-def _weights(mean: Array, conic: Array, boxes: _Boxes, i: int) -> tuple[tuple[slice, slice], Array, Array, Array]:
+def _weights(mean: Array, conic: Array, boxes: _Boxes, i: Any) -> tuple[tuple[slice, slice], Array, Array, Array]:
     """Window of Gaussian i in the frame, dx [1, w], dy [h, 1] and exp(-sigma) [h, w], 0 outside the support."""
     (x0, y0), (x1, y1) = boxes.start[:, i], boxes.end[:, i]
     dx = np.arange(x0, x1)[None, :] + 0.5 - float(mean[i, 0])

@@ -5,6 +5,7 @@ Order of choice: the argument `backend`, the environment variable GSV_BACKEND, t
 (avx512, avx2, baseline) forces an instruction set of the `cpu` engine. A choice that cannot be met is an error.
 """
 
+import importlib
 import logging
 import os
 import threading
@@ -13,15 +14,14 @@ from typing import Any
 
 from .errors import BackendError
 
+cpu: Any = None  # the compiled module
 try:
-    from . import _cpu as _compiled
-except ImportError as error:  # built without the compiled module
-    _compiled = None  # type: ignore[assignment]
+    cpu = importlib.import_module("gscodec.kernels._cpu")
+except ImportError as error:  # built without it
     _REASON = f"the compiled module is missing: {error}"
 else:
     _REASON = ""
 
-cpu: Any = _compiled
 _INSTRUCTION_SETS: tuple[str, ...] = tuple(cpu.instruction_sets()) if cpu is not None else ()
 _log = logging.getLogger("gscodec.kernels")
 _last = threading.local()
@@ -64,8 +64,13 @@ def select(backend: str | None) -> Engine:
         engine = Engine("reference")
     else:
         raise BackendError(f"backend {name!r} is unknown, expected one of cpu, reference")
-    _last.engine = engine
+    remember(engine)
     return engine
+
+
+def remember(engine: Engine) -> None:
+    """Note that `engine` runs this thread's next kernel; `select` does it by itself."""
+    _last.engine = engine
 
 
 def last_engine() -> Engine | None:

@@ -1,34 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Python bindings. Shapes are checked in Python (kernels/checks.py) and once more here, so that no call from Python can
 // read or write outside its arrays. The interpreter lock is released while a kernel runs.
-#include <nanobind/nanobind.h>
-#include <nanobind/ndarray.h>
-#include <nanobind/stl/string.h>
-#include <nanobind/stl/vector.h>
-
-#include <stdexcept>
-
-#include "dispatch.hpp"
-#include "hash.hpp"
+#include "bindings.hpp"
 #include "raster.hpp"
-
-namespace nb = nanobind;
 
 namespace gsv {
 namespace {
-
-template <class T, int D>
-using Array = nb::ndarray<T, nb::ndim<D>, nb::c_contig, nb::device::cpu>;
-
-void require(bool ok, const char* what) {
-  if (!ok) throw std::invalid_argument(what);
-}
-
-const Kernels& kernels_for(const std::string& isa) {
-  const Kernels* k = find_kernels(isa);
-  require(k != nullptr, "unknown instruction set");
-  return *k;
-}
 
 Scene make_scene(const Array<const float, 2>& mean, const Array<const float, 2>& conic,
                  const Array<const float, 2>& feature, int64_t height, int64_t width) {
@@ -82,47 +59,6 @@ int64_t py_covered_pixels(Array<const float, 2> mean, Array<const float, 2> coni
   return covered_pixels(scene);
 }
 
-HashGeometry make_geometry(int dims, int features, const std::vector<int32_t>& resolutions,
-                           const std::vector<float>& scales, const std::vector<int64_t>& entries) {
-  HashGeometry g;
-  g.dims = dims;
-  g.features = features;
-  g.resolutions = resolutions;
-  g.scales = scales;
-  g.entries = entries;
-  require(g.valid(), "invalid hash geometry");
-  return g;
-}
-
-template <class T>
-void require_hash_shapes(const HashGeometry& g, const Array<T, 2>& coords, const Array<T, 2>& table, size_t width) {
-  require(coords.shape(1) == static_cast<size_t>(g.dims), "wrong number of coordinates");
-  require(table.shape(0) == static_cast<size_t>(g.total_entries()) && table.shape(1) == static_cast<size_t>(g.features),
-          "wrong table shape");
-  require(width == static_cast<size_t>(g.width()), "wrong number of features");
-}
-
-void py_hash_encode(const std::string& isa, const HashGeometry& g, Array<const float, 2> coords,
-                    Array<const float, 2> table, Array<float, 2> out, int threads) {
-  const Kernels& k = kernels_for(isa);
-  require_hash_shapes(g, coords, table, out.shape(1));
-  require(out.shape(0) == coords.shape(0), "arrays differ in length");
-  nb::gil_scoped_release release;
-  hash_encode(k, g, coords.data(), coords.shape(0), table.data(), out.data(), threads);
-}
-
-void py_hash_encode_backward(const std::string& isa, const HashGeometry& g, Array<const float, 2> coords,
-                             Array<const float, 2> table, Array<const float, 2> grad, Array<float, 2> dtable,
-                             Array<float, 2> dcoords, int threads) {
-  const Kernels& k = kernels_for(isa);
-  require_hash_shapes(g, coords, table, grad.shape(1));
-  require_hash_shapes(g, dcoords, dtable, grad.shape(1));
-  require(grad.shape(0) == coords.shape(0) && dcoords.shape(0) == coords.shape(0), "arrays differ in length");
-  nb::gil_scoped_release release;
-  hash_encode_backward(k, g, coords.data(), coords.shape(0), table.data(), grad.data(), dtable.data(), dcoords.data(),
-                       threads);
-}
-
 std::vector<std::string> py_instruction_sets() {
   std::vector<std::string> names;
   for (const Kernels* k : available_kernels()) names.emplace_back(k->name);
@@ -141,8 +77,5 @@ NB_MODULE(_cpu, m) {
   m.def("rasterize_backward", &py_rasterize_backward);
   m.def("render_rgb8", &py_render_rgb8);
   m.def("covered_pixels", &py_covered_pixels);
-  nb::class_<HashGeometry>(m, "HashGeometry");
-  m.def("hash_geometry", &make_geometry);
-  m.def("hash_encode", &py_hash_encode);
-  m.def("hash_encode_backward", &py_hash_encode_backward);
+  bind_field(m);
 }

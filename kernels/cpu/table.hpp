@@ -67,6 +67,50 @@ struct HashGrid {
   const float* table;  // [entries][features]
 };
 
+constexpr int kFieldPoints = 48;  // points that go through the network together: three F16
+constexpr int kHeads = 5;         // two displacements and three colours
+constexpr int kHeadRows = 8;      // padded
+
+// Weights of the field's network as the kernels read them. `inputs` leaves out the time features: they are the same
+// for all points and live in bias1. Padded sizes are multiples of 16, padding is zero. A packed matrix [M x R] is
+// [ceil(M / tile_rows)][R][tile_rows].
+struct FieldNet {
+  int32_t inputs, inputs_padded;
+  int32_t hidden, hidden_padded;
+  const float* w1_packed;   // hidden x inputs
+  const float* w2_packed;   // hidden x hidden
+  const float* head_packed; // kHeadRows x hidden
+  const float* bias1;       // [hidden_padded]
+  const float* bias2;       // [hidden_padded]
+  const float* bias_head;   // [kHeadRows]
+  // The backward pass only:
+  const float* w1;            // [hidden][inputs_padded]
+  const float* w2t_packed;    // transposed: hidden x hidden
+  const float* headt_packed;  // transposed: hidden x kHeadRows
+};
+
+// One block of points on its way through the network. Rows of [..][kFieldPoints] hold one feature of all points.
+struct FieldBlock {
+  float* x;    // [inputs_padded][kFieldPoints]
+  float* xt;   // [kFieldPoints][inputs_padded]
+  float* h1;   // [hidden_padded][kFieldPoints]
+  float* h2;   // [hidden_padded][kFieldPoints]
+  float* out;  // [kHeadRows][kFieldPoints]
+  float* ht;   // [kFieldPoints][hidden_padded]
+  float* d1;   // [hidden_padded][kFieldPoints]
+  float* d2;   // [hidden_padded][kFieldPoints]
+};
+
+// Running sums of a group of blocks. Biases keep sixteen lanes apart until the end.
+struct FieldSums {
+  float* w1;     // [hidden_padded][inputs_padded]
+  float* w2;     // [hidden_padded][hidden_padded]
+  float* head;   // [hidden_padded][16], column = head
+  float* bias1;  // [hidden_padded][16]
+  float* bias2;  // [hidden_padded][16]
+  float* bias_head;  // [kHeadRows][16]
+};
+
 struct Kernels {
   const char* name;
   void (*draw_band)(const Band&);
@@ -81,6 +125,14 @@ struct Kernels {
                           int64_t stride, float* dtable);
   void (*hash_coord_grad)(const HashGrid&, const float* coords, int64_t n, const float* grad, int64_t stride,
                           float* dcoords);
+  int32_t tile_rows;  // of packed matrices
+  // xt columns [first, inputs) to x
+  void (*field_transpose)(const FieldNet&, const FieldBlock&, int first);
+  // x to h1, h2, out
+  void (*field_forward)(const FieldNet&, const FieldBlock&);
+  // With the activations of field_forward and the gradient of `out` in `out`: adds to the sums, and leaves the
+  // gradient of the inputs in xt
+  void (*field_backward)(const FieldNet&, const FieldBlock&, const FieldSums&);
 };
 
 }  // namespace gsv

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The table of one instruction set.
+#include "gemm.hpp"
 #include "kernels.hpp"
 
 #define GSV_TEXT2(x) #x
@@ -10,8 +11,8 @@ namespace GSV_ISA {
 
 extern const Kernels kernels;
 const Kernels kernels = {
-    GSV_TEXT(GSV_ISA), draw_band,   store_planar,    store_rgb8,      load_planar,
-    grad_band,         hash_encode, hash_table_grad, hash_coord_grad,
+    GSV_TEXT(GSV_ISA), draw_band,       store_planar,    store_rgb8, load_planar,     grad_band,     hash_encode,
+    hash_table_grad,   hash_coord_grad, kTileRows,       field_transpose, field_forward, field_backward,
 };
 
 }  // namespace GSV_ISA

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """MS-SSIM of 8-bit RGB frames (Wang, Simoncelli, Bovik, 2003), five scales. Imports numpy only.
 
-The numbers are those of pytorch-msssim, which the tables of learned compression use, with its default settings: an
-11-tap Gaussian window of sigma 1.5 without padding, K = (0.01, 0.03), the mean over channels of the product over scales.
+The numbers are those of pytorch-msssim with its default settings, which the tables of learned compression use: a
+Gaussian window of 11 taps and sigma 1.5, no padding, K = (0.01, 0.03), the mean over channels of products over scales.
 """
 
 from functools import lru_cache

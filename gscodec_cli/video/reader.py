@@ -102,8 +102,8 @@ def open_video(
     """Open a clip: a video file, a folder of pictures or a printf pattern such as `img_%04d.png`.
 
     `frames` is (first, last + 1) in display order, None for the end; all frames by default. `size` (width, height) in
-    pixels scales the frames with Lanczos. YCbCr becomes RGB by the source's own matrix and range; an unspecified matrix
-    is read as BT.709 from 720 lines on and BT.601 below, which `info.notes` then says. 8-bit RGB sources stay bit exact.
+    pixels scales the frames with Lanczos. YCbCr becomes RGB by the source's own matrix and range; an unspecified
+    matrix is read as BT.709 from 720 lines on and BT.601 below, which `info.notes` then says. 8-bit RGB stays exact.
 
     Raises MediaError: not a video, no video stream, zero frames, unreadable, range outside the clip.
     """

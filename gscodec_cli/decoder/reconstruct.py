@@ -1,0 +1,257 @@
+# SPDX-License-Identifier: MIT
+"""Parameters of one GoP and a frame position -> Gaussians -> pixels (SPEC 7). Imports neither torch nor the encoder.
+
+What does not depend on time is computed once per GoP, in float64, and kept in float32 for the fast engine. With the
+engine `reference` everything stays in float64: that path defines the picture.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gscodec.format.dequant import FieldParameters, GopParameters
+from gscodec.format.limits import LEVELS, Limits
+from gscodec.format.records import (
+    BLEND_NORMALISED,
+    COLOUR_YCC,
+    NORM_ENERGY,
+    SHAPE_LOG,
+    GridRecord,
+    SequenceHeader,
+)
+from gscodec.kernels import (
+    Gaussians2D,
+    HashGeometry,
+    chol_to_conic,
+    covered_pixels,
+    reference,
+    registry,
+    render_rgb8,
+)
+
+# Rows: luma, red-blue, green-magenta axis of the orthonormal YCC space; rgb = ycc @ YCC_TO_RGB.
+YCC_TO_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+MIN_EXTENT, MAX_EXTENT, MAX_LOG = 2.0**-4, 2.0**14, 16.0
+
+
+@dataclass(frozen=True)
+class View:
+    """What part of the picture to draw, and how large.
+
+    `size` is (width, height) of the whole picture in output pixels; the Gaussians are drawn at that size, nothing is
+    resampled. `crop` is (x, y, width, height) in output pixels inside it.
+    """
+
+    size: tuple[int, int]
+    crop: tuple[int, int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the drawn array."""
+        return self.crop[3], self.crop[2]
+
+
+def make_view(
+    header: SequenceHeader,
+    size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+) -> View:
+    """The view for an asked size and crop; the whole picture at its coded size by default."""
+    size = size or (header.width, header.height)
+    return View(size, crop or (0, 0, *size))
+
+
+def cholesky(params: GopParameters) -> np.ndarray:
+    """[N, 3] float64 (l11, l21, l22) in coded pixels, clamped (SPEC 7.8)."""
+    shape = params.shape.astype(np.float64)
+    if params.shape_type == SHAPE_LOG:
+        l11, l22 = np.exp(np.clip(shape[:, 0::2], -MAX_LOG, MAX_LOG)).T
+        shape = np.stack([l11, shape[:, 1] * l22, l22], axis=1)
+    shape[:, 0::2] = np.clip(shape[:, 0::2], MIN_EXTENT, MAX_EXTENT)
+    shape[:, 1] = np.clip(shape[:, 1], -MAX_EXTENT, MAX_EXTENT)
+    return shape
+
+
+class GopRenderer:
+    """Draws any frame position of one GoP. Reads no files; safe to use from one thread at a time.
+
+    `backend` and `threads` are those of the kernels. Raises LimitError before drawing a frame whose Gaussians cover
+    more pixels than `limits` allow, BackendError for an engine that cannot run.
+    """
+
+    def __init__(
+        self,
+        params: GopParameters,
+        header: SequenceHeader,
+        *,
+        view: View | None = None,
+        backend: str | None = None,
+        threads: int = 0,
+        limits: Limits | None = None,
+    ) -> None:
+        self.frame_count = params.frame_count
+        self.view = view or make_view(header)
+        self._backend, self._threads = backend, threads
+        self._exact = registry.select(backend).name == "reference"
+        self._dtype = np.float64 if self._exact else np.float32
+        self._normalised = params.blend_mode == BLEND_NORMALISED
+        self._background = np.asarray(params.background, np.float32)
+        self._epsilon = params.blend_epsilon
+        self._allowed = _allowed_pixels(header, self.view, limits or Limits())
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not drawn
+            self._prepare_geometry(params, np.array(self.view.size) / (header.width, header.height))
+            self._prepare_colour(params, _colour_matrix(params))
+            self._prepare_time(params)
+        self._plan = _field_plan(params, header, threads, backend) if params.field else None
+
+    def _prepare_geometry(self, params: GopParameters, scale: np.ndarray) -> None:
+        chol = cholesky(params)
+        self._norm = np.sqrt(np.pi * chol[:, :1] * chol[:, 2:]) if params.colour_norm == NORM_ENERGY else 1.0
+        self._conic = self._cast(chol_to_conic(chol * scale[[0, 1, 1]]))
+        self._mean = self._cast(params.mean * scale - self.view.crop[:2])
+        self._motion = None if params.motion is None else self._cast(params.motion * scale)
+        self._scale = scale.astype(self._dtype)
+
+    def _prepare_colour(self, params: GopParameters, matrix: np.ndarray) -> None:
+        self._colour = self._cast(params.colour / self._norm @ matrix)
+        self._drift = None if params.drift is None else self._cast(params.drift / self._norm @ matrix)
+        self._matrix = matrix.astype(self._dtype)
+
+    def _prepare_time(self, params: GopParameters) -> None:
+        self._birth = self._death = self._centre = None
+        if params.birth is not None and params.death is not None and params.edge is not None:
+            self._edge = params.edge
+            self._birth, self._death = self._cast(params.birth), self._cast(params.death)
+            last = params.frame_count - 1
+            self._centre = (np.clip(self._birth, 0, last) + np.clip(self._death, 0, last)) / 2
+
+    def _cast(self, values: np.ndarray) -> np.ndarray:
+        return np.ascontiguousarray(values, dtype=self._dtype)
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def gaussians(self, position: float) -> Gaussians2D:
+        """The Gaussians at frame position `position` (0..frame_count-1 are the frames) in pixels of the view.
+
+        Those whose window weight is 0 are left out. float32, or float64 for the engine `reference`.
+        """
+        weight, active = self._window(position)
+        mean, colour = self._mean[active], self._colour[active]
+        if self._motion is not None or self._drift is not None:
+            tau = self._tau(position, active)
+            if self._motion is not None:
+                mean = mean + _polynomial(self._motion[active], tau)
+            if self._drift is not None:
+                colour = colour + self._drift[active] * tau
+        if self._plan is not None:
+            dmean, dcolour = self._plan.evaluate((position + 0.5) / self.frame_count)
+            mean = mean + dmean[active].astype(self._dtype) * self._scale
+            colour = colour + dcolour[active].astype(self._dtype) @ self._matrix
+        return Gaussians2D(mean, self._conic[active], self._feature(colour, weight))
+
+    def _window(self, position: float) -> tuple[np.ndarray | None, slice | np.ndarray]:
+        """Weights [n, 1] of the Gaussians that live at `position` and which they are; (None, all) without windows."""
+        if self._birth is None or self._death is None:
+            return None, slice(None)
+        rise = np.clip((position - self._birth) / self._edge + 0.5, 0, 1)
+        weight = rise * np.clip((self._death - position) / self._edge + 0.5, 0, 1)
+        active = np.flatnonzero(weight)
+        return weight[active, None].astype(self._dtype, copy=False), active
+
+    def _tau(self, position: float, active: slice | np.ndarray) -> Any:
+        """Time in half GoPs from the centre of each Gaussian's life, [n, 1], or one number without windows."""
+        if self._centre is None:
+            return self._dtype(2 * position / self.frame_count)
+        return (2 / self.frame_count * (position - self._centre[active, None])).astype(self._dtype, copy=False)
+
+    def _feature(self, colour: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        if weight is not None:
+            colour = colour * weight
+        if not self._normalised:
+            return colour
+        return np.concatenate([colour, np.ones((len(colour), 1), self._dtype) if weight is None else weight], axis=1)
+
+    def render(self, position: float, out: np.ndarray | None = None) -> np.ndarray:
+        """Draw the frame at `position`: [height, width, 3] uint8 RGB of the view, into `out` when given."""
+        return self.draw(self.gaussians(position), out)
+
+    def draw(self, g: Gaussians2D, out: np.ndarray | None = None) -> np.ndarray:
+        """Sum the Gaussians into pixels, after checking the work against the limits."""
+        size = self.view.shape
+        asked = covered_pixels(g.mean, g.conic, size)
+        if asked > self._allowed.covered_pixels:
+            self._allowed.check("covered_pixels", asked)
+        if self._exact:
+            drawn = reference.render_rgb8(g.mean, g.conic, g.feature, size, self._background, self._epsilon)
+            return drawn if out is None else _copy_into(out, drawn)
+        return render_rgb8(
+            g.mean,
+            g.conic,
+            g.feature,
+            size,
+            background=self._background,
+            epsilon=self._epsilon,
+            threads=self._threads,
+            backend=self._backend,
+            out=out,
+        )
+
+
+def _copy_into(out: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    out[:] = drawn
+    return out
+
+
+def _polynomial(motion: np.ndarray, tau: Any) -> np.ndarray:
+    """Displacement [n, 2] of motion coefficients [n, K, 2]: sum over k = 1..K of coefficient times tau^k."""
+    total = motion[:, -1]
+    for degree in range(motion.shape[1] - 2, -1, -1):
+        total = motion[:, degree] + total * tau
+    return total * tau
+
+
+def _colour_matrix(params: GopParameters) -> np.ndarray:
+    return YCC_TO_RGB if params.colour_space == COLOUR_YCC else np.eye(3)
+
+
+def _allowed_pixels(header: SequenceHeader, view: View, limits: Limits) -> Limits:
+    """Drawing larger than coded is the caller's wish, so the file's allowance grows with the area."""
+    growth = max(1.0, view.size[0] * view.size[1] / (header.width * header.height))
+    allowed = min(limits.covered_pixels, LEVELS[header.level].covered_pixels)
+    return Limits(covered_pixels=int(allowed * growth))
+
+
+def _geometry(grid: GridRecord) -> HashGeometry:
+    return HashGeometry(grid.dims, grid.feature_count, grid.resolutions, grid.scales, grid.entries())
+
+
+def _field_plan(params: GopParameters, header: SequenceHeader, threads: int, backend: str | None) -> Any:
+    from gscodec.kernels import FieldPlan
+
+    field = params.field
+    assert field is not None
+    xy = np.clip(params.mean / np.array([header.width, header.height], np.float32), 0, 1)
+    return FieldPlan(_weights(field), xy.astype(np.float32), threads=threads, backend=backend)
+
+
+def _weights(field: FieldParameters) -> Any:
+    from gscodec.kernels import FieldWeights
+
+    return FieldWeights(
+        w1=field.w1,
+        b1=field.b1,
+        w2=field.w2,
+        b2=field.b2,
+        w_mean=field.w_mean,
+        b_mean=field.b_mean,
+        w_colour=field.w_colour,
+        b_colour=field.b_colour,
+        geometry2=_geometry(field.grid2),
+        table2=field.table2,
+        geometry3=_geometry(field.grid3),
+        table3=field.table3,
+        input_scale=field.input_scale,
+        frequency_count=field.frequency_count,
+        mean_scale=field.mean_scale,
+        colour_scale=field.colour_scale,
+    )

@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: MIT
+"""Small made-up files with every tool of the format, for tests and benchmarks. Imports no torch and no encoder."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+
+from gscodec.format.container import ContainerWriter
+from gscodec.format.limits import level_for
+from gscodec.format.morton import morton_encode
+from gscodec.format.records import (
+    BLEND_NORMALISED,
+    Coded,
+    ColourData,
+    DriftData,
+    FieldRecord,
+    GopRecord,
+    GridRecord,
+    MeanData,
+    MotionData,
+    SequenceHeader,
+    ShapeData,
+    UniformQuantiser,
+    WindowData,
+    field_tensor_shapes,
+)
+
+FRACTION_BITS, MARGIN = 2, 16
+
+
+def make_header(width: int = 48, height: int = 32, frames: int = 12, **fields: Any) -> SequenceHeader:
+    """A header for small frames of GoPs of at most 10 frames."""
+    fields = {"profile": 1, "level": level_for(width * height, 1000), "max_gop_frames": 10, **fields}
+    return SequenceHeader(width=width, height=height, frame_count=frames, **fields)
+
+
+def make_gop(
+    header: SequenceHeader,
+    first_frame: int,
+    frame_count: int,
+    gaussians: int,
+    *,
+    seed: int = 0,
+    tools: tuple[str, ...] = (),
+    log_extent: tuple[float, float] = (0.7, 0.5),
+    gain: float = 0.25,
+) -> GopRecord:
+    """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field.
+
+    `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight.
+    """
+    rng = np.random.default_rng([seed, first_frame])
+    values = _Values(rng, gaussians)
+    pts = None
+    if header.frame_duration == 0:
+        pts = tuple(7 + 100 * f + 13 * (f % 3) for f in range(first_frame, first_frame + frame_count))
+    return GopRecord(
+        first_frame=first_frame,
+        frame_count=frame_count,
+        pts=pts,
+        blend_mode=BLEND_NORMALISED if "normalised" in tools else 0,
+        background=(0.2, 0.4, 0.6),
+        blend_epsilon=0.2,
+        mean=MeanData(FRACTION_BITS, MARGIN, values.means(header)),
+        shape=_shape(values, log_extent, "log" in tools),
+        colour=_colour(values, gain, tools),
+        motion=MotionData((values.coded(2, 3.0, 0.25), values.coded(2, 1.0, 0.25))) if "motion" in tools else None,
+        drift=DriftData(values.coded(3, gain / 4, 0.01)) if "drift" in tools else None,
+        window=_window(values, frame_count) if "window" in tools else None,
+        field=make_field(rng) if "field" in tools else None,
+    )
+
+
+class _Values:
+    """Draws random symbols for N Gaussians."""
+
+    def __init__(self, rng: np.random.Generator, count: int) -> None:
+        self.rng, self.count = rng, count
+
+    def means(self, header: SequenceHeader) -> np.ndarray:
+        """[N, 2] grid positions in Morton order."""
+        size = (np.array([header.width, header.height]) + 2 * MARGIN) << FRACTION_BITS
+        grid = np.stack([self.rng.integers(0, side, self.count) for side in size], axis=1)
+        return grid[np.argsort(morton_encode(grid), kind="stable")]
+
+    def coded(self, components: int, deviation: float, step: float, offset: float = 0.0) -> Coded:
+        """Normally distributed values on a grid of `step` around `offset`."""
+        symbols = np.round(self.rng.normal(0, deviation / step, (self.count, components))).astype(np.int64)
+        return Coded(UniformQuantiser((step,) * components, (offset,) * components), symbols)
+
+
+def _shape(values: _Values, log_extent: tuple[float, float], log: bool) -> ShapeData:
+    mean, deviation = log_extent
+    if log:
+        coded = values.coded(3, deviation, 0.1)
+        return ShapeData(1, Coded(UniformQuantiser((0.1,) * 3, (mean, 0.0, mean)), coded.symbols))
+    extent = np.exp(values.rng.normal(mean, deviation, (values.count, 3)))
+    extent[:, 1] = values.rng.normal(0, 0.5 * np.exp(mean), values.count)
+    symbols = np.round(extent / 0.05).astype(np.int64)
+    symbols[:, 0::2] = np.maximum(symbols[:, 0::2], 4)
+    return ShapeData(0, Coded(UniformQuantiser((0.05,) * 3, (0.0,) * 3), symbols))
+
+
+def _colour(values: _Values, gain: float, tools: tuple[str, ...]) -> ColourData:
+    energy = "energy" in tools
+    spread = gain * (8.0 if energy else 1.0)
+    coded = values.coded(3, spread, spread / 20, 0.0 if "ycc" in tools else spread)
+    return ColourData(int("ycc" in tools), int(energy), coded)
+
+
+def _window(values: _Values, frame_count: int) -> WindowData:
+    birth = values.rng.integers(-2, 2 * frame_count, values.count)
+    return WindowData(1.5, 2, birth, values.rng.integers(0, 2 * frame_count, values.count))
+
+
+def make_field(
+    rng: np.random.Generator, levels: int = 3, log2_table: int = 6, width: int = 16, features: tuple[int, int] = (2, 2)
+) -> FieldRecord:
+    """A hash field of random symbols; the paper's is levels 8, log2_table 10, width 128, features (2, 4)."""
+    sides = tuple(int(16 * 1.5**level) for level in range(levels))
+    scales = tuple(float(side - 1) for side in sides)
+    grid2 = GridRecord(2, features[0], log2_table, sides, scales)
+    grid3 = GridRecord(3, features[1], log2_table, sides, scales)
+    shapes = field_tensor_shapes(grid2, grid3, 6, width)
+    steps = tuple(0.01 if name.startswith("grid") else 1 / (8 * max(shape[-1], 8)) for name, shape in shapes)
+    tensors = tuple(np.round(rng.normal(0, 8, int(np.prod(shape)))).astype(np.int32) for _, shape in shapes)
+    return FieldRecord((0.9375,) * 3, grid2, grid3, 6, width, 4.0, 0.1, steps, tensors)
+
+
+def make_file(
+    header: SequenceHeader | None = None,
+    gaussians: int = 60,
+    tools: tuple[str, ...] = (),
+    seed: int = 0,
+    **options: Any,
+) -> bytes:
+    """The bytes of a file whose GoPs are full up to the last."""
+    header = header or make_header()
+    file = io.BytesIO()
+    writer = ContainerWriter(file, header)
+    for first in range(0, header.frame_count, header.max_gop_frames):
+        count = min(header.max_gop_frames, header.frame_count - first)
+        writer.add_gop(make_gop(header, first, count, gaussians, seed=seed, tools=tools, **options))
+    writer.close()
+    return file.getvalue()

@@ -82,6 +82,7 @@ class FieldFunction(torch.autograd.Function):
 
 
 def _field_weights(tensors: Sequence[Tensor], settings: Sequence[Any]) -> FieldWeights:
-    table2, table3, *layers = map(_numpy, tensors)
-    geometry2, geometry3, input_scale, frequency_count = settings
-    return FieldWeights(*layers, geometry2, table2, geometry3, table3, tuple(input_scale), frequency_count)
+    table2, table3, w1, b1, w2, b2, w_mean, b_mean, w_colour, b_colour = map(_numpy, tensors)
+    geometry2, geometry3, input_scale, frequencies = settings
+    grids = geometry2, table2, geometry3, table3
+    return FieldWeights(w1, b1, w2, b2, w_mean, b_mean, w_colour, b_colour, *grids, tuple(input_scale), frequencies)

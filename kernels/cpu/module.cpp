@@ -71,6 +71,7 @@ std::vector<std::string> py_instruction_sets() {
 NB_MODULE(_cpu, m) {
   using namespace gsv;
   m.doc() = "Compiled CPU kernels; use them through gscodec.kernels.";
+  nb::set_leak_warnings(false);  // what a program's own globals hold at its end is no fault of this module
   m.attr("CUTOFF") = kCutoff;
   m.def("instruction_sets", &py_instruction_sets, "Names of the instruction sets this CPU can run, best first.");
   m.def("rasterize", &py_rasterize);

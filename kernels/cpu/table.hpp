@@ -111,6 +111,14 @@ struct FieldSums {
   float* bias_head;  // [kHeadRows][16]
 };
 
+struct AdamStep {
+  float rate;         // learning rate / (1 - beta1^t)
+  float root;         // 1 / sqrt(1 - beta2^t)
+  float keep1, add1;  // beta1, 1 - beta1
+  float keep2, add2;
+  float epsilon;
+};
+
 struct Kernels {
   const char* name;
   void (*draw_band)(const Band&);
@@ -125,6 +133,8 @@ struct Kernels {
                           int64_t stride, float* dtable);
   void (*hash_coord_grad)(const HashGrid&, const float* coords, int64_t n, const float* grad, int64_t stride,
                           float* dcoords);
+  // One step of Adam: p -= rate * m / (sqrt(v) * root + epsilon), after m and v have taken in the gradient
+  void (*adam)(const AdamStep&, float* p, const float* grad, float* m, float* v, int64_t n);
   int32_t tile_rows;  // of packed matrices
   // xt columns [first, inputs) to x
   void (*field_transpose)(const FieldNet&, const FieldBlock&, int first);

@@ -16,6 +16,7 @@ void hash_table_grad(const HashGrid& grid, int level, const float* coords, int64
                      float* dtable);
 void hash_coord_grad(const HashGrid& grid, const float* coords, int64_t n, const float* grad, int64_t stride,
                      float* dcoords);
+void adam(const AdamStep& step, float* p, const float* grad, float* m, float* v, int64_t n);
 void field_transpose(const FieldNet& net, const FieldBlock& block, int first);
 void field_forward(const FieldNet& net, const FieldBlock& block);
 void field_backward(const FieldNet& net, const FieldBlock& block, const FieldSums& sums);

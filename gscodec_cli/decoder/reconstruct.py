@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from gscodec.format.dequant import FieldParameters, GopParameters
-from gscodec.format.limits import LEVELS, Limits
+from gscodec.format.errors import Place
+from gscodec.format.limits import Limits
 from gscodec.format.records import (
     BLEND_NORMALISED,
     COLOUR_YCC,
@@ -20,12 +21,16 @@ from gscodec.format.records import (
     GridRecord,
     SequenceHeader,
 )
+from gscodec.format.validate import covered_pixels_in_level
 from gscodec.kernels import (
+    FieldPlan,
+    FieldWeights,
     Gaussians2D,
     HashGeometry,
     chol_to_conic,
     covered_pixels,
     reference,
+    reference_field,
     registry,
     render_rgb8,
 )
@@ -63,21 +68,22 @@ def make_view(
 
 
 def cholesky(params: GopParameters) -> np.ndarray:
-    """[N, 3] float64 (l11, l21, l22) in coded pixels, clamped (SPEC 7.8)."""
-    shape = params.shape.astype(np.float64)
-    if params.shape_type == SHAPE_LOG:
-        l11, l22 = np.exp(np.clip(shape[:, 0::2], -MAX_LOG, MAX_LOG)).T
-        shape = np.stack([l11, shape[:, 1] * l22, l22], axis=1)
-    shape[:, 0::2] = np.clip(shape[:, 0::2], MIN_EXTENT, MAX_EXTENT)
-    shape[:, 1] = np.clip(shape[:, 1], -MAX_EXTENT, MAX_EXTENT)
-    return shape
+    """[N, 3] float64 (l11, l21, l22) in coded pixels, clamped (SPEC 7.7)."""
+    l11, l21, l22 = params.shape.astype(np.float64).T
+    log = params.shape_type == SHAPE_LOG
+    if log:
+        l11, l22 = np.exp(np.clip(l11, -MAX_LOG, MAX_LOG)), np.exp(np.clip(l22, -MAX_LOG, MAX_LOG))
+    l11, l22 = np.clip(l11, MIN_EXTENT, MAX_EXTENT), np.clip(l22, MIN_EXTENT, MAX_EXTENT)
+    l21 = np.clip(l21 * l22 if log else l21, -MAX_EXTENT, MAX_EXTENT)
+    return np.stack([l11, l21, l22], axis=1)
 
 
 class GopRenderer:
     """Draws any frame position of one GoP. Reads no files; safe to use from one thread at a time.
 
     `backend` and `threads` are those of the kernels. Raises LimitError before drawing a frame whose Gaussians cover
-    more pixels than `limits` allow, BackendError for an engine that cannot run.
+    more pixels than `limits` allow, FormatError where its level does not allow it, BackendError for an engine that cannot
+    run.
     """
 
     def __init__(
@@ -98,12 +104,16 @@ class GopRenderer:
         self._normalised = params.blend_mode == BLEND_NORMALISED
         self._background = np.asarray(params.background, np.float32)
         self._epsilon = params.blend_epsilon
-        self._allowed = _allowed_pixels(header, self.view, limits or Limits())
+        self._level, self._limits = header.level, limits or Limits()
+        # Drawing larger than coded is the caller's wish: the file answers for the work at its own size.
+        self._enlarged = max(1.0, self.view.size[0] * self.view.size[1] / (header.width * header.height))
+        self._place = Place(chunk=f"GoP of frames {params.first_frame}:{params.first_frame + params.frame_count}")
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not drawn
             self._prepare_geometry(params, np.array(self.view.size) / (header.width, header.height))
             self._prepare_colour(params, _colour_matrix(params))
             self._prepare_time(params)
-        self._plan = _field_plan(params, header, threads, backend) if params.field else None
+        size = (header.width, header.height)
+        self._plan = _field(params, size, threads, backend) if params.field else None
 
     def _prepare_geometry(self, params: GopParameters, scale: np.ndarray) -> None:
         chol = cholesky(params)
@@ -111,12 +121,12 @@ class GopRenderer:
         self._conic = self._cast(chol_to_conic(chol * scale[[0, 1, 1]]))
         self._mean = self._cast(params.mean * scale - self.view.crop[:2])
         self._motion = None if params.motion is None else self._cast(params.motion * scale)
-        self._scale = scale.astype(self._dtype)
+        self._scale: Any = scale.astype(self._dtype)
 
     def _prepare_colour(self, params: GopParameters, matrix: np.ndarray) -> None:
         self._colour = self._cast(params.colour / self._norm @ matrix)
         self._drift = None if params.drift is None else self._cast(params.drift / self._norm @ matrix)
-        self._matrix = matrix.astype(self._dtype)
+        self._matrix: Any = matrix.astype(self._dtype)
 
     def _prepare_time(self, params: GopParameters) -> None:
         self._birth = self._death = self._centre = None
@@ -178,9 +188,9 @@ class GopRenderer:
     def draw(self, g: Gaussians2D, out: np.ndarray | None = None) -> np.ndarray:
         """Sum the Gaussians into pixels, after checking the work against the limits."""
         size = self.view.shape
-        asked = covered_pixels(g.mean, g.conic, size)
-        if asked > self._allowed.covered_pixels:
-            self._allowed.check("covered_pixels", asked)
+        covered = int(covered_pixels(g.mean, g.conic, size) / self._enlarged)
+        self._limits.check("covered_pixels", covered)
+        covered_pixels_in_level(self._place, covered, self._level)
         if self._exact:
             drawn = reference.render_rgb8(g.mean, g.conic, g.feature, size, self._background, self._epsilon)
             return drawn if out is None else _copy_into(out, drawn)
@@ -214,29 +224,31 @@ def _colour_matrix(params: GopParameters) -> np.ndarray:
     return YCC_TO_RGB if params.colour_space == COLOUR_YCC else np.eye(3)
 
 
-def _allowed_pixels(header: SequenceHeader, view: View, limits: Limits) -> Limits:
-    """Drawing larger than coded is the caller's wish, so the file's allowance grows with the area."""
-    growth = max(1.0, view.size[0] * view.size[1] / (header.width * header.height))
-    allowed = min(limits.covered_pixels, LEVELS[header.level].covered_pixels)
-    return Limits(covered_pixels=int(allowed * growth))
-
-
 def _geometry(grid: GridRecord) -> HashGeometry:
     return HashGeometry(grid.dims, grid.feature_count, grid.resolutions, grid.scales, grid.entries())
 
 
-def _field_plan(params: GopParameters, header: SequenceHeader, threads: int, backend: str | None) -> Any:
-    from gscodec.kernels import FieldPlan
+class _ExactField:
+    """The field at fixed points as the reference defines it, without a rounding to float32 on the way."""
 
-    field = params.field
-    assert field is not None
-    xy = np.clip(params.mean / np.array([header.width, header.height], np.float32), 0, 1)
-    return FieldPlan(_weights(field), xy.astype(np.float32), threads=threads, backend=backend)
+    def __init__(self, weights: FieldWeights, xy: np.ndarray) -> None:
+        self._weights, self._xy = weights, xy
+
+    def evaluate(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """See FieldPlan.evaluate; float64."""
+        heads = reference_field.field_forward(self._weights, self._xy, t)
+        return heads[:, :2] * self._weights.mean_scale, heads[:, 2:] * self._weights.colour_scale
 
 
-def _weights(field: FieldParameters) -> Any:
-    from gscodec.kernels import FieldWeights
+def _field(params: GopParameters, size: tuple[int, int], threads: int, backend: str | None) -> FieldPlan | _ExactField:
+    assert params.field is not None
+    weights, xy = _weights(params.field), np.clip(params.mean / np.array(size, np.float64), 0, 1)
+    if registry.select(backend).name == "reference":
+        return _ExactField(weights, xy)
+    return FieldPlan(weights, xy.astype(np.float32), threads=threads, backend=backend)
 
+
+def _weights(field: FieldParameters) -> FieldWeights:
     return FieldWeights(
         w1=field.w1,
         b1=field.b1,

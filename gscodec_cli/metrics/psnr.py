@@ -36,3 +36,8 @@ def mse_luma(reference: np.ndarray, frame: np.ndarray, matrix: int = 1) -> float
     weights = np.array([red, 1 - red - blue, blue], dtype=np.float32)
     difference = (reference.astype(np.int16) - frame).astype(np.float32) @ weights
     return float(np.mean(np.square(difference), dtype=np.float64))
+
+
+def psnr(reference: np.ndarray, frame: np.ndarray) -> float:
+    """RGB-PSNR in dB of two [H, W, 3] uint8 frames, at most 100."""
+    return psnr_of_mse(mse_rgb(reference, frame))

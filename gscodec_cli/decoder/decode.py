@@ -63,6 +63,11 @@ class StreamDecoder:
         """Size of the file."""
         return self.reader.size
 
+    def resize(self, size: tuple[int, int] | None) -> None:
+        """Draw the whole picture at `size` (width, height) from now on; None for the coded size."""
+        self.view = make_view(self.header, size)
+        self._gops.clear()
+
     def check_range(self, frames: tuple[int, int | None] | None) -> tuple[int, int]:
         """Resolve (A, B or None) against the file. Raises MediaError for frames that are not there."""
         start, stop = frames or (0, None)

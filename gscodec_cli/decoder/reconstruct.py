@@ -82,8 +82,8 @@ class GopRenderer:
     """Draws any frame position of one GoP. Reads no files; safe to use from one thread at a time.
 
     `backend` and `threads` are those of the kernels. Raises LimitError before drawing a frame whose Gaussians cover
-    more pixels than `limits` allow, FormatError where its level does not allow it, BackendError for an engine that cannot
-    run.
+    more pixels than `limits` allow, FormatError where the file's level does not allow it, BackendError for an engine
+    that cannot run.
     """
 
     def __init__(

@@ -11,6 +11,15 @@ from typing import Any
 import click
 
 MAX_SIDE = 65535
+_LIMIT_HELP = {
+    "pixels": "pixels per frame",
+    "frames": "frames",
+    "gaussians": "Gaussians per GoP",
+    "parameters": "numbers of one field",
+    "chunk_bytes": "bytes in one chunk",
+    "covered_pixels": "covered pixels per frame",
+    "memory": "estimated bytes for one GoP",
+}
 
 
 class FrameRange(click.ParamType):
@@ -73,7 +82,9 @@ def limit_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for field in reversed(dataclasses.fields(Limits)):
         flag = f"--limit-{field.name.replace('_', '-')}"
         default = field.default
-        command = click.option(flag, type=click.IntRange(1), default=default, show_default=True, metavar="N")(command)
+        help = f"Refuse files that ask for more: {_LIMIT_HELP[field.name]}."
+        option = click.option(flag, type=click.IntRange(1), default=default, show_default=True, metavar="N", help=help)
+        command = option(command)
     return command
 
 

@@ -13,8 +13,9 @@ from gscodec_cli.video.simple import NpyWriter, PngWriter, RawWriter, Y4mWriter
 from gscodec_cli.video.writing import DEFAULT_CRF, ClipFormat, FrameWriter, WriteOptions
 from gscodec_cli.video.x264 import ENCODED_SUFFIXES, X264Writer
 
-__all__ = ["DEFAULT_CRF", "ClipFormat", "FrameWriter", "WriteOptions", "open_writer"]
+__all__ = ["DEFAULT_CRF", "KEEPS_TIMES", "ClipFormat", "FrameWriter", "WriteOptions", "open_writer"]
 
+KEEPS_TIMES = tuple(ENCODED_SUFFIXES)  # kinds of files that hold a time stamp per frame
 _NUMBER = re.compile(r"%0?\d*d")
 
 

@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: MIT
+"""`gsv decode`: draw the frames of a .gsv file and write them as a clip. Imports neither torch nor the encoder."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.decoder.timeline import Timeline
+from gscodec_cli.errors import UsageError
+from gscodec_cli.verbs.common import MAX_SIDE, FrameRange, FrameSize, Rate, limit_options, note, take_limits
+from gscodec_cli.verbs.progress import progress_bar
+from gscodec_cli.video.writer import DEFAULT_CRF, KEEPS_TIMES, ClipFormat, WriteOptions, open_writer
+
+
+@dataclass(frozen=True)
+class _Schedule:
+    """What is drawn for output frame k = 0..count-1, and when it is shown, in ticks of `time_base`."""
+
+    count: int
+    time_base: Fraction
+    frame_duration: int  # 0: irregular
+    position: Callable[[int], Fraction | int]
+    pts: Callable[[int], int]
+    duration: Callable[[int], int]
+
+
+@click.command(name="decode")
+@click.argument("source", metavar="IN.gsv", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="OUT", help="Clip to write; its name chooses the kind.")
+@click.option("-y", "--yes", is_flag=True, help="Overwrite OUT.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--frames", type=FrameRange(), help="Frames A to B-1 only; reads only the GoPs they lie in.")
+@click.option("--size", type=FrameSize(), help="Draw the Gaussians at this size.")
+@click.option("--scale", type=click.FloatRange(0, 1024, min_open=True), help="Draw them F times as large.", metavar="F")
+@click.option("--fps", type=Rate(), help="Frames per second: draws the times in between.")
+@click.option("--crf", type=click.FloatRange(0, 51), default=DEFAULT_CRF, show_default=True, help="Quality of x264.")
+@click.option("--lossless", is_flag=True, help="x264 without loss, in RGB.")
+@click.option(
+    "--pixel-format",
+    type=click.Choice(["yuv420p", "yuv444p"]),
+    help="Of x264 and y4m; by default yuv420p for even sizes, yuv444p for odd ones.",
+)
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is all cores.", show_default=True)
+@click.option("--backend", metavar="NAME", help="Kernel engine, see `gsv info --backends`.")
+@limit_options
+def command(source: str, output: str, quiet: bool, **options: Any) -> None:
+    """Draw IN.gsv and write it as OUT.
+
+    OUT is .mp4, .mov or .mkv (x264), .y4m, .png with a number in its name (frame_%04d.png), .npy, or - for raw RGB24
+    on standard output.
+    """
+    began = time.monotonic()
+    limits = take_limits(options)
+    decoder = StreamDecoder(source, backend=options["backend"], threads=options["threads"], limits=limits)
+    decoder.resize(_output_size(decoder, options["size"], options["scale"]))
+    start, stop = decoder.check_range(options["frames"])
+    schedule = _schedule(decoder, start, stop, options["fps"])
+    if schedule.frame_duration == 0 and Path(output).suffix.lower() not in KEEPS_TIMES:
+        note(f"{output}: this kind of file keeps no times; use .mp4 or .mkv, or --fps R", quiet=quiet)
+    if (start, stop) == (0, decoder.frame_count):
+        decoder.verify()
+    clip = _clip_format(decoder, schedule, options["size"] is not None)
+    target = WriteOptions(
+        crf=options["crf"],
+        lossless=options["lossless"],
+        pixel_format=options["pixel_format"],
+        threads=options["threads"],
+        overwrite=options["yes"],
+        source=Path(source),
+        first_number=start,
+    )
+    _write(decoder, schedule, output, clip, target, quiet)
+    seconds = time.monotonic() - began
+    size = f"{clip.width}x{clip.height}"
+    note(f"{output}: {clip.frame_count} frames of {size} in {seconds:.1f} s", quiet=quiet or output == "-")
+
+
+def _write(
+    decoder: StreamDecoder, schedule: _Schedule, output: str, clip: ClipFormat, target: WriteOptions, quiet: bool
+) -> None:
+    positions = map(schedule.position, range(schedule.count))
+    frames = decoder.positions(positions, schedule.position(schedule.count - 1))
+    with (
+        open_writer(output, clip, target) as writer,
+        progress_bar("decoding", clip.frame_count, quiet=quiet) as advance,
+    ):
+        for k, rgb in enumerate(frames):
+            writer.write(rgb, schedule.pts(k), schedule.duration(k))
+            advance(1)
+
+
+def _output_size(decoder: StreamDecoder, size: tuple[int, int] | None, scale: float | None) -> tuple[int, int] | None:
+    if scale is None:
+        return size
+    if size is not None:
+        raise UsageError("--size and --scale: use one of them")
+    header = decoder.header
+    width, height = (max(1, round(side * scale)) for side in (header.width, header.height))
+    if max(width, height) > MAX_SIDE:
+        raise UsageError(f"--scale {scale}: gives {width}x{height}, sides are 1 to {MAX_SIDE} pixels")
+    return width, height
+
+
+def _clip_format(decoder: StreamDecoder, schedule: _Schedule, reshaped: bool) -> ClipFormat:
+    """The header's properties for the output; an asked size keeps the picture's shape by its sample aspect ratio."""
+    header, (width, height) = decoder.header, decoder.view.size
+    sar = Fraction(header.sar_num, header.sar_den)
+    if reshaped:
+        sar = (sar * Fraction(header.width * height, header.height * width)).limit_denominator(4096)
+    return ClipFormat(
+        width=width,
+        height=height,
+        frame_count=schedule.count,
+        time_base=schedule.time_base,
+        frame_duration=schedule.frame_duration,
+        sar=sar if sar > 0 else Fraction(1),
+        colour_primaries=header.colour_primaries,
+        transfer_characteristics=header.transfer_characteristics,
+        matrix_coefficients=header.matrix_coefficients,
+        full_range=header.full_range,
+    )
+
+
+def _schedule(decoder: StreamDecoder, start: int, stop: int, fps: Fraction | None) -> _Schedule:
+    line = decoder.timeline
+    if fps is not None:
+        return _even_schedule(line, start, stop, fps)
+    shift = line.pts(start) - line.pts(0)  # a part of a clip begins where the clip began
+    return _Schedule(
+        stop - start,
+        line.time_base,
+        decoder.header.frame_duration,
+        lambda k: start + k,
+        lambda k: line.pts(start + k) - shift,
+        lambda k: line.duration(start + k),
+    )
+
+
+def _even_schedule(line: Timeline, start: int, stop: int, fps: Fraction) -> _Schedule:
+    """Frames at `fps` over the time that frames start..stop-1 are shown; the last one is held, not extended."""
+    begin, end = line.pts(start) * line.time_base, line.pts(stop) * line.time_base
+    base, step = Fraction(1, fps.numerator), fps.denominator
+    first = round(line.begin / base)
+    return _Schedule(
+        max(1, math.ceil((end - begin) * fps)),
+        base,
+        step,
+        lambda k: min(line.position_at(begin + k / fps), Fraction(stop - 1)),
+        lambda k: first + k * step,
+        lambda k: step,
+    )

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""`gsv info`: what a .gsv file holds and where its bits went. Imports neither torch nor the encoder."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import click
+
+from gscodec.format.container import ContainerReader
+from gscodec.format.describe import describe, file_bits
+from gscodec.format.gop import read_gop_header
+from gscodec.format.records import PROFILES, GopHeader
+from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.verbs.common import limit_options, print_json, take_limits
+
+
+def _print_backends(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if not value or ctx.resilient_parsing:
+        return
+    from gscodec.kernels import backends
+
+    for engine in backends():
+        state = "ready" if engine.available else f"not available: {engine.reason}"
+        print(f"{engine.name:10} {state}{'  ' if engine.isa else ''}{' '.join(engine.isa)}")
+    ctx.exit()
+
+
+@click.command(name="info")
+@click.argument("source", metavar="IN.gsv", type=click.Path())
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option("--offsets", is_flag=True, help="Print every field of the file with its position.")
+@click.option(
+    "--backends",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=_print_backends,
+    help="List the kernel engines of this machine.",
+)
+@limit_options
+def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:
+    """Show header, GoPs and bits by component of IN.gsv; every byte of the file is checked."""
+    decoder = StreamDecoder(source, limits=take_limits(options))
+    if offsets:
+        _print_offsets(decoder.reader)
+        return
+    facts = _facts(decoder)
+    if as_json:
+        print_json(facts)
+    else:
+        _print_tables(facts)
+
+
+def _facts(decoder: StreamDecoder) -> dict[str, Any]:
+    """Everything `--json` prints; its keys stay as they are."""
+    header, line, size = decoder.header, decoder.timeline, decoder.file_bytes
+    pixels = header.frame_count * header.width * header.height
+    bits = file_bits(decoder.reader)
+    gops = list(_gops(decoder))
+    seconds = float(line.end - line.begin)
+    return {
+        "bytes": size,
+        "bpp": 8 * size / pixels,
+        "bitrate": 8 * size / seconds,
+        "profile": PROFILES[header.profile],
+        "level": header.level,
+        "width": header.width,
+        "height": header.height,
+        "frames": header.frame_count,
+        "gops": len(gops),
+        "gaussians": sum(gop["gaussians"] for gop in gops),
+        "seconds": seconds,
+        "fps": header.frame_count / seconds,
+        "time_base": str(line.time_base),
+        "frame_duration": header.frame_duration,
+        "start_pts": line.pts(0),
+        "sample_aspect_ratio": str(Fraction(header.sar_num, header.sar_den)),
+        "bit_depth": header.bit_depth,
+        "colour_primaries": header.colour_primaries,
+        "transfer_characteristics": header.transfer_characteristics,
+        "matrix_coefficients": header.matrix_coefficients,
+        "full_range": header.full_range,
+        "bits": bits,
+        "gop_table": gops,
+    }
+
+
+def _gops(decoder: StreamDecoder) -> Iterator[dict[str, Any]]:
+    reader = decoder.reader
+    pixels = decoder.header.width * decoder.header.height
+    for index, entry in enumerate(reader.gop_table):
+        chunk = reader.gop_chunk(index)
+        name = f"GoP {index}"
+        payload = reader.payload(chunk, name)
+        head = read_gop_header(payload, reader.header, reader.limits, offset=chunk.payload_offset, chunk=name)
+        yield {
+            "first_frame": entry.first_frame,
+            "frames": entry.frame_count,
+            "gaussians": head.gaussian_count,
+            "offset": entry.offset,
+            "bytes": entry.length,
+            "bpp": 8 * entry.length / (entry.frame_count * pixels),
+            "tools": _tools(head),
+        }
+
+
+def _tools(head: GopHeader) -> list[str]:
+    tools = ["normalised"] if head.blend_mode else ["sum"]
+    if head.motion_degree:
+        tools.append(f"motion {head.motion_degree}")
+    names = (("drift", head.colour_drift), ("window", head.window_type), ("field", head.field_type))
+    return tools + [name for name, used in names if used]
+
+
+def _print_offsets(reader: ContainerReader) -> None:
+    for entry in describe(reader):
+        value = entry.value.hex(" ") if isinstance(entry.value, bytes) else entry.value
+        print(f"{entry.offset:#010x} {entry.length:8} {entry.descriptor:8} {entry.name} = {_short(value)}")
+
+
+def _short(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _print_tables(facts: dict[str, Any]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(soft_wrap=True)
+    console.print(_header_table(facts, Table))
+    console.print(_bits_table(facts, Table))
+    console.print(_gop_table(facts, Table))
+
+
+def _header_table(facts: dict[str, Any], table_class: Any) -> Any:
+    table = table_class(title="header", show_header=False)
+    shown = ("profile", "level", "width", "height", "frames", "gops", "gaussians", "time_base", "frame_duration")
+    more = ("start_pts", "sample_aspect_ratio", "bit_depth", "colour_primaries", "transfer_characteristics")
+    for name in (*shown, *more, "matrix_coefficients", "full_range"):
+        table.add_row(name, str(facts[name]))
+    table.add_row("seconds", f"{facts['seconds']:.3f} ({facts['fps']:.3f} fps)")
+    table.add_row("bytes", f"{facts['bytes']} ({facts['bpp']:.5f} bpp, {facts['bitrate'] / 1000:.1f} kbit/s)")
+    return table
+
+
+def _bits_table(facts: dict[str, Any], table_class: Any) -> Any:
+    table = table_class("component", "bits", "share", "bits/Gaussian", title="bits of the file")
+    total = 8 * facts["bytes"]
+    for name, bits in (*facts["bits"].items(), ("total", sum(facts["bits"].values()))):
+        per_gaussian = f"{bits / facts['gaussians']:.2f}" if facts["gaussians"] else "-"
+        table.add_row(name, str(bits), f"{100 * bits / total:.1f} %", per_gaussian)
+    return table
+
+
+def _gop_table(facts: dict[str, Any], table_class: Any) -> Any:
+    table = table_class("GoP", "frames", "Gaussians", "offset", "bytes", "bpp", "tools", title="GoPs")
+    for index, gop in enumerate(facts["gop_table"]):
+        frames = f"{gop['first_frame']}:{gop['first_frame'] + gop['frames']}"
+        numbers = (gop["gaussians"], gop["offset"], gop["bytes"])
+        table.add_row(str(index), frames, *map(str, numbers), f"{gop['bpp']:.5f}", ", ".join(gop["tools"]))
+    return table

@@ -34,7 +34,7 @@ from .chunks import (
 )
 from .dequant import dequantise
 from .errors import Place
-from .gop import read_gop, write_gop
+from .gop import read_gop, read_gop_header, write_gop
 from .limits import Limits
 from .records import GopRecord, SequenceHeader
 from .schema import LE64, Entry, FieldStream, Values
@@ -240,17 +240,27 @@ class ContainerReader:
 
     def verify(self) -> None:
         """Check every byte: all chunks, CRCs and GoPs. Raises FormatError at the first fault."""
-        for _ in self.chunks():
-            pass
+        covered = 0
+        for chunk in self.chunks():
+            if chunk.kind == GOPD:
+                covered = self._check_coverage(chunk, covered)
         last: int | None = None
         for index, entry in enumerate(self.gop_table):
             record = self.read_gop(index)
-            dequantise(record)
+            dequantise(record, at=Place(entry.offset, f"GoP {index}"))
             pts = record.pts
             if pts is not None:
                 if last is not None:
                     validate.time_stamps_rise(Place(entry.offset, f"GoP {index}"), last, pts[0])
                 last = pts[-1]
+
+    def _check_coverage(self, chunk: Chunk, covered: int) -> int:
+        """Frames up to the end of this GoP, which must go on where `covered` ends."""
+        name = f"GoP at frame {covered}"
+        payload, offset = self.payload(chunk, name), chunk.payload_offset
+        header = read_gop_header(payload, self.header, self.limits, offset=offset, chunk=name)
+        validate.frames_are_covered(Place(offset, name), header.first_frame, covered)
+        return covered + header.frame_count
 
     def close(self) -> None:
         """Close the file if this reader opened it."""

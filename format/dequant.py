@@ -22,6 +22,7 @@ from .records import (
 )
 
 Float32 = NDArray[np.float32]
+NOWHERE = Place()
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,10 +75,11 @@ class GopParameters(Record):
         return len(self.mean)
 
 
-def dequantise(record: GopRecord, header: SequenceHeader | None = None) -> GopParameters:
-    """The float32 parameters of a GoP. FormatError if a value is not finite (rule C-6.8-6)."""
+def dequantise(record: GopRecord, header: SequenceHeader | None = None, *, at: Place | None = None) -> GopParameters:
+    """The float32 parameters of a GoP. FormatError, blamed on `at`, if a value is not finite (rule C-6.8-6)."""
+    at = at or Place(None, f"GoP at frame {record.first_frame}")
     window = record.window
-    motion = record.motion and np.stack([coded_values(c, "motion") for c in record.motion.degrees], axis=1)
+    motion = record.motion and np.stack([coded_values(c, "motion", at) for c in record.motion.degrees], axis=1)
     return GopParameters(
         first_frame=record.first_frame,
         frame_count=record.frame_count,
@@ -85,17 +87,17 @@ def dequantise(record: GopRecord, header: SequenceHeader | None = None) -> GopPa
         background=record.background,
         blend_epsilon=record.blend_epsilon,
         mean=mean_values(record.mean.grid, record.mean.fraction_bits, record.mean.margin),
-        shape=coded_values(record.shape.coded, "shape"),
+        shape=coded_values(record.shape.coded, "shape", at),
         shape_type=record.shape.shape_type,
-        colour=coded_values(record.colour.coded, "colour"),
+        colour=coded_values(record.colour.coded, "colour", at),
         colour_space=record.colour.colour_space,
         colour_norm=record.colour.colour_norm,
         motion=motion,
-        drift=record.drift and coded_values(record.drift.coded, "drift"),
+        drift=record.drift and coded_values(record.drift.coded, "drift", at),
         birth=window and _frames(window.birth, window.denominator),
         death=window and _frames(window.birth + window.duration, window.denominator),
         edge=window and window.edge,
-        field=record.field and field_values(record.field),
+        field=record.field and field_values(record.field, at),
     )
 
 
@@ -108,7 +110,7 @@ def _frames(symbols: Int64, denominator: int) -> Float32:
     return symbols.astype(np.float32) / np.float32(denominator)
 
 
-def coded_values(coded: Coded, name: str = "coded") -> Float32:
+def coded_values(coded: Coded, name: str = "coded", at: Place = NOWHERE) -> Float32:
     """[N, components] float32 of a uniform or residual vector quantiser."""
     q = coded.quantiser
     with np.errstate(over="ignore", invalid="ignore"):
@@ -120,20 +122,20 @@ def coded_values(coded: Coded, name: str = "coded") -> Float32:
             values = books[0][coded.symbols[:, 0]]
             for stage, book in enumerate(books[1:], 1):
                 values = values + book[coded.symbols[:, stage]]
-    return _finite(values, name)
+    return _finite(values, name, at)
 
 
-def _finite(values: Float32, name: str) -> Float32:
-    validate_data.values_are_finite(Place(), bool(np.isfinite(values).all()), name)
+def _finite(values: Float32, name: str, at: Place) -> Float32:
+    validate_data.values_are_finite(at, bool(np.isfinite(values).all()), name)
     return np.ascontiguousarray(values, dtype=np.float32)
 
 
-def field_values(r: FieldRecord) -> FieldParameters:
+def field_values(r: FieldRecord, at: Place = NOWHERE) -> FieldParameters:
     """The hash field's tensors in float32."""
     tensors = {}
     for (name, shape), step, symbols in zip(r.tensor_shapes(), r.steps, r.tensors, strict=True):
         with np.errstate(over="ignore"):
-            tensors[name] = _finite(np.float32(step) * symbols.astype(np.float32), name).reshape(shape)
+            tensors[name] = _finite(np.float32(step) * symbols.astype(np.float32), name, at).reshape(shape)
     return FieldParameters(
         input_scale=r.input_scale,
         grid2=r.grid2,

@@ -90,7 +90,7 @@ def _words(io: FieldStream, coded: dict[str, Any]) -> bytes:
 def _alphabet(io: FieldStream, coded: dict[str, Any], name: str, most: int, count: int) -> Symbols:
     """Transfer alphabet size, table and words; returns the symbols 0..size-1."""
     size = io.field(coded, name, UVAR)
-    validate_data.symbol_count(io.place, size, most)
+    validate_data.symbol_count(io.place, name, size, most)
     if size == 1:
         return np.zeros(count, np.int64)
     classes = tables.table(io, coded.get("classes"), size)
@@ -113,7 +113,7 @@ def _tokens_and_raw(io: FieldStream, coded: dict[str, Any], most: int, count: in
 
 
 def _fixed(io: FieldStream, coded: dict[str, Any], count: int) -> Symbols:
-    width = io.field(coded, "width", U8)
+    width = io.field(coded, "bit_width", U8)
     validate_data.fixed_width(io.place, width)
     data = io.raw(coded, "packed", packed_length(count * width))
     if not io.reading:
@@ -200,7 +200,7 @@ def _choose(symbols: Symbols) -> dict[str, Any]:
     if highest == 0:
         return {"entropy_model": STATIC, "minimum": minimum, "symbol_count": 1, "symbols": values}
     width = highest.bit_length()
-    candidates = [{"entropy_model": FIXED, "width": width, "symbols": values, "packed": b""}]
+    candidates = [{"entropy_model": FIXED, "bit_width": width, "symbols": values, "packed": b""}]
     if highest < tables.MAX_SYMBOLS:
         candidates.append({"entropy_model": STATIC, **_static(values, np.bincount(values))})
     if highest >= 16:

@@ -12,7 +12,7 @@ from .errors import LimitError
 
 MAX_SIDE = 65535
 MAX_GOP_FRAMES = 4096
-FREE_PARAMETERS = 1 << 16  # field parameters that need no bytes of their own (SPEC 6.4)
+FREE_PARAMETERS = 1 << 16  # field parameters that need no bytes of their own (SPEC 6.10)
 
 
 @dataclass(frozen=True)

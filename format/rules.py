@@ -33,4 +33,6 @@ def rule(code: str) -> Callable[[Callable[P, str | None]], Callable[Concatenate[
 
 def between(name: str, value: float, low: float, high: float) -> str | None:
     """None, or the sentence that `value` lies outside low..high."""
-    return None if low <= value <= high else f"{name} is {value}, expected {low} to {high}"
+    if low <= value <= high:
+        return None
+    return f"{name} is {value}, expected {low}" + (f" to {high}" if high > low else "")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Descriptors (SPEC 3.2) and the field stream through which every syntax function runs in both directions.
+"""Descriptors (SPEC 5.1) and the field stream through which every syntax function runs in both directions.
 
 A syntax function is written once, in the order of its SPEC table: `io.field(values, "width", UVAR)` writes
 `values["width"]` or reads into it, and on the way keeps the trace for `describe` and the bits per component.

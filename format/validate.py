@@ -74,9 +74,9 @@ def file_ends_with_end(ends_there: bool) -> str | None:
 
 
 @rule("C-6.2-5")
-def frames_are_covered(covered: int, frame_count: int) -> str | None:
+def frames_are_covered(found: int, expected: int) -> str | None:
     """The GoPs together hold each frame of the sequence once, in display order."""
-    return None if covered == frame_count else f"the GoPs hold {covered} frames, expected {frame_count}"
+    return None if found == expected else f"the GoPs reach frame {found}, expected {expected}"
 
 
 # 6.3 Chunk

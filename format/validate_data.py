@@ -209,14 +209,14 @@ def gap_entropy_model(value: int) -> str | None:
 
 @rule("C-6.11-3")
 def fixed_width(value: int) -> str | None:
-    """width is 0 to 32."""
-    return between("width", value, 0, 32)
+    """bit_width is 0 to 32."""
+    return between("bit_width", value, 0, 32)
 
 
 @rule("C-6.11-4")
-def symbol_count(value: int, most: int) -> str | None:
+def symbol_count(name: str, value: int, most: int) -> str | None:
     """symbol_count is 1 to 4096, token_count 1 to 128 (192 in a gap plane)."""
-    return between("symbol_count or token_count", value, 1, most)
+    return between(name, value, 1, most)
 
 
 @rule("C-6.11-5")

@@ -21,20 +21,24 @@ def _numpy(tensor: Tensor) -> Array:
 
 
 class Rasterize(torch.autograd.Function):
-    """apply(mean [N, 2], conic [N, 3], feature [N, C], (height, width)) -> image [C, height, width].
+    """apply(mean [N, 2], conic [N, 3], feature [N, C], (height, width), threads=0) -> image [C, height, width].
 
     Differentiable in all three tensors. Source: `raster.rasterize`.
     """
 
     @staticmethod
-    def forward(ctx: Any, mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor:
+    def forward(
+        ctx: Any, mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int], threads: int = 0
+    ) -> Tensor:
         ctx.save_for_backward(mean, conic, feature)
-        return torch.from_numpy(rasterize(_numpy(mean), _numpy(conic), _numpy(feature), size))
+        ctx.threads = threads
+        return torch.from_numpy(rasterize(_numpy(mean), _numpy(conic), _numpy(feature), size, threads=threads))
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         mean, conic, feature = map(_numpy, ctx.saved_tensors)
-        return *map(torch.from_numpy, rasterize_backward(mean, conic, feature, _numpy(grads[0]))), None
+        found = rasterize_backward(mean, conic, feature, _numpy(grads[0]), threads=ctx.threads)
+        return *map(torch.from_numpy, found), None, None
 
 
 class HashEncode(torch.autograd.Function):
@@ -60,25 +64,25 @@ class FieldFunction(torch.autograd.Function):
     """The field's heads before scaling, at one time for all points.
 
     apply(xy [N, 2], t, table2, table3, w1, b1, w2, b2, w_mean, b_mean, w_colour, b_colour, geometry2, geometry3,
-    input_scale, frequency_count) -> (dmean_raw [N, 2], dcolour_raw [N, 3]). Differentiable in the ten tables and
-    weights, not in xy and t. Source: `field.field_forward`.
+    input_scale, frequency_count, threads=0) -> (dmean_raw [N, 2], dcolour_raw [N, 3]). Differentiable in the ten
+    tables and weights, not in xy and t. Source: `field.field_forward`.
     """
 
     @staticmethod
     def forward(ctx: Any, xy: Tensor, t: float, *arguments: Any) -> tuple[Tensor, Tensor]:
-        tensors, settings = arguments[:10], arguments[10:]
+        tensors, settings, threads = arguments[:10], arguments[10:14], arguments[14] if arguments[14:] else 0
         ctx.save_for_backward(xy, *tensors)
-        ctx.t, ctx.settings = float(t), settings
-        dmean, dcolour = field_forward(_field_weights(tensors, settings), _numpy(xy), ctx.t)
+        ctx.t, ctx.settings, ctx.threads = float(t), settings, threads
+        dmean, dcolour = field_forward(_field_weights(tensors, settings), _numpy(xy), ctx.t, threads=threads)
         return torch.from_numpy(dmean), torch.from_numpy(dcolour)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         xy, *tensors = ctx.saved_tensors
         weights = _field_weights(tensors, ctx.settings)
-        found = field_backward(weights, _numpy(xy), ctx.t, *map(_numpy, grads))
+        found = field_backward(weights, _numpy(xy), ctx.t, *map(_numpy, grads), threads=ctx.threads)
         shaped = [torch.from_numpy(grad).view_as(tensor) for grad, tensor in zip(found, tensors, strict=True)]
-        return None, None, *shaped, None, None, None, None
+        return None, None, *shaped, None, None, None, None, None
 
 
 def _field_weights(tensors: Sequence[Tensor], settings: Sequence[Any]) -> FieldWeights:

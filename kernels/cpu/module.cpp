@@ -73,6 +73,7 @@ NB_MODULE(_cpu, m) {
   m.doc() = "Compiled CPU kernels; use them through gscodec.kernels.";
   nb::set_leak_warnings(false);  // what a program's own globals hold at its end is no fault of this module
   m.attr("CUTOFF") = kCutoff;
+  m.attr("FLOOR") = kFloor;
   m.def("instruction_sets", &py_instruction_sets, "Names of the instruction sets this CPU can run, best first.");
   m.def("rasterize", &py_rasterize);
   m.def("rasterize_backward", &py_rasterize_backward);

@@ -62,9 +62,8 @@ Splat make_splat(const Scene& scene, int64_t i, const Box& box) {
   Splat s = {};
   s.cx = scene.mean[2 * i];
   s.cy = scene.mean[2 * i + 1];
-  s.qa = static_cast<float>(-0.5 * log2e * a);
-  s.qb = static_cast<float>(-log2e * b);
-  s.qc = static_cast<float>(-0.5 * log2e * c);
+  s.qu = static_cast<float>(-0.5 * log2e * a);
+  s.qy = static_cast<float>(-0.5 * log2e * box.det / a);
   s.slope = static_cast<float>(-b / a);
   s.width0 = static_cast<float>(2.0 * kCutoff / a);
   s.width1 = static_cast<float>(box.det / (a * a));
@@ -202,16 +201,17 @@ class Renderer {
   Lease<Workspace> work_;
 };
 
-// Adds up a Gaussian's bands and turns moments of q into gradients: d sigma / d mean = -(conic d).
+// Adds up a Gaussian's bands and turns moments of q into gradients: d sigma / d mean = -(conic d), which with
+// u = dx + b/a*dy is -(a*u, b*u + det/a*dy).
 void combine(const Scene& scene, int64_t i, const float* partials, int64_t n, float* dmean, float* dconic,
              float* dfeature) {
   float total[kPartials] = {};
   for (int64_t s = 0; s < n; ++s)
     for (int k = 0; k < 5 + scene.channels; ++k) total[k] += partials[s * kPartials + k];
-  const float* q = scene.conic + 3 * i;
+  const double a = scene.conic[3 * i], b = scene.conic[3 * i + 1], c = scene.conic[3 * i + 2];
   const bool drawn = n > 0;
-  dmean[2 * i] = drawn ? q[0] * total[0] + q[1] * total[1] : 0.f;
-  dmean[2 * i + 1] = drawn ? q[1] * total[0] + q[2] * total[1] : 0.f;
+  dmean[2 * i] = drawn ? static_cast<float>(a * total[0]) : 0.f;
+  dmean[2 * i + 1] = drawn ? static_cast<float>(b * total[0] + (c - b * b / a) * total[1]) : 0.f;
   dconic[3 * i] = -0.5f * total[2];
   dconic[3 * i + 1] = -total[3];
   dconic[3 * i + 2] = -0.5f * total[4];

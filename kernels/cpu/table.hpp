@@ -16,12 +16,13 @@ constexpr int kBlockPixels = kBlock * kBlock;        // one F16
 constexpr int kBandStrips = kBandHeight / kBlock;
 constexpr int kPartials = 12;                        // floats kept per Gaussian and band in the backward pass
 
-// A Gaussian made ready for drawing. With d = pixel centre - (cx, cy):
-// log2 of the unshifted weight is qa*dx*dx + qb*dx*dy + qc*dy*dy, and the ellipse sigma = kCutoff
-// is bounded in row dy by x = slope*dy -+ sqrt(width0 - width1*dy*dy).
+// A Gaussian made ready for drawing. With d = pixel centre - (cx, cy) and u = dx - slope*dy, slope = -b/a:
+// log2 of the unshifted weight is qu*u*u + qy*dy*dy. Both terms have the same sign, so a thin slanted Gaussian loses
+// nothing to cancellation as it would in a*dx*dx + 2*b*dx*dy + c*dy*dy.
+// The ellipse sigma = kCutoff is bounded in row dy by u = -+ sqrt(width0 - width1*dy*dy).
 struct Splat {
   float cx, cy;
-  float qa, qb, qc;
+  float qu, qy;
   float slope, width0, width1;
   float right_dy;  // dy of the ellipse's rightmost point
   float extent_y;  // half the ellipse's height

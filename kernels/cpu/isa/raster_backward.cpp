@@ -28,23 +28,22 @@ void load_planar(const Band& b, const float* in, int64_t plane) {
     }
 }
 
-// q = grad . feature * exp(-sigma) inside the support; sums of q times the moments of d, and of weight * grad.
+// q = grad . feature * exp(-sigma) inside the support; sums of q times u and moments of d, and of weight * grad.
 template <int C>
 struct Sums {
-  F16 x, y, xx, xy, yy;
+  F16 u, y, xx, xy, yy;
   F16 feature[C];
 };
 
 template <int C>
 GSV_INLINE void grad_strip(const Splat& s, float dy0, int begin, int end, const float* p, Sums<C>& total) {
   const F16 dy = lane_row() + splat(dy0);
-  const F16 linear = splat(s.qb) * dy;
-  const F16 constant = splat(s.qc) * dy * dy;
-  const F16 qa = splat(s.qa), low = splat(kFloor), zero = splat(0.f), step = splat((float)kBlock);
-  F16 dx = lane_column() + splat((float)(begin * kBlock) + 0.5f - s.cx);
-  F16 q0 = zero, qx = zero, qxx = zero;
+  const F16 constant = splat(s.qy) * dy * dy, shift = splat(s.slope) * dy;
+  const F16 qu = splat(s.qu), low = splat(kFloor), zero = splat(0.f), step = splat((float)kBlock);
+  F16 u = lane_column() + splat((float)(begin * kBlock) + 0.5f - s.cx) - shift;
+  F16 sum0 = zero, sum1 = zero, sum2 = zero;  // of q, q*u, q*u*u
   for (int b = begin; b < end; ++b) {
-    const F16 e = exp2((qa * dx + linear) * dx + constant);
+    const F16 e = exp2(qu * u * u + constant);
     const F16 above = e - low;
     const F16 w = max(above, zero);
     F16 dot = load(p) * splat(s.feature[0]);
@@ -55,18 +54,19 @@ GSV_INLINE void grad_strip(const Splat& s, float dy0, int begin, int end, const 
       dot = dot + g * splat(s.feature[c]);
     }
     const F16 q = where_positive(above, e * dot);
-    const F16 qd = q * dx;
-    q0 = q0 + q;
-    qx = qx + qd;
-    qxx = qxx + qd * dx;
-    dx = dx + step;
+    const F16 q1 = q * u;
+    sum0 = sum0 + q;
+    sum1 = sum1 + q1;
+    sum2 = sum2 + q1 * u;
+    u = u + step;
     p += C * kBlockPixels;
   }
-  total.x = total.x + qx;
-  total.xx = total.xx + qxx;
-  total.xy = total.xy + qx * dy;
-  total.y = total.y + q0 * dy;
-  total.yy = total.yy + q0 * dy * dy;
+  const F16 sum_x = sum1 + shift * sum0, sum_y = sum0 * dy;  // dx = u + shift
+  total.u = total.u + sum1;
+  total.xx = total.xx + (sum2 + shift * (sum1 + sum_x));
+  total.xy = total.xy + sum_x * dy;
+  total.y = total.y + sum_y;
+  total.yy = total.yy + sum_y * dy;
 }
 
 template <int C>
@@ -85,7 +85,7 @@ static void grad(const Band& b, const int64_t* slots, float* partials) {
       grad_strip<C>(s, dy0, spans.begin[k], spans.end[k], p, total);
     }
     float* out = partials + (slots[b.ids[n]] + (b.y0 - s.y0 / kBandHeight * kBandHeight) / kBandHeight) * kPartials;
-    out[0] = sum(total.x);
+    out[0] = sum(total.u);
     out[1] = sum(total.y);
     out[2] = sum(total.xx);
     out[3] = sum(total.xy);

@@ -9,16 +9,15 @@ namespace GSV_ISA {
 template <int C>
 GSV_INLINE void draw_strip(const Splat& s, float dy0, int begin, int end, float* p) {
   const F16 dy = lane_row() + splat(dy0);
-  const F16 linear = splat(s.qb) * dy;
-  const F16 constant = splat(s.qc) * dy * dy;
-  const F16 qa = splat(s.qa), low = splat(kFloor), zero = splat(0.f), step = splat((float)kBlock);
+  const F16 constant = splat(s.qy) * dy * dy;
+  const F16 qu = splat(s.qu), low = splat(kFloor), zero = splat(0.f), step = splat((float)kBlock);
   F16 feature[C];
   for (int c = 0; c < C; ++c) feature[c] = splat(s.feature[c]);
-  F16 dx = lane_column() + splat((float)(begin * kBlock) + 0.5f - s.cx);
+  F16 u = lane_column() + splat((float)(begin * kBlock) + 0.5f - s.cx) - splat(s.slope) * dy;
   for (int b = begin; b < end; ++b) {
-    const F16 w = max(exp2((qa * dx + linear) * dx + constant) - low, zero);
+    const F16 w = max(exp2(qu * u * u + constant) - low, zero);
     for (int c = 0; c < C; ++c) store(p + c * kBlockPixels, load(p + c * kBlockPixels) + w * feature[c]);
-    dx = dx + step;
+    u = u + step;
     p += C * kBlockPixels;
   }
 }

@@ -2,8 +2,10 @@
 """Progress on standard error with rich; nothing where standard error is no terminal. Imports no torch."""
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 
 @contextmanager
@@ -19,3 +21,59 @@ def progress_bar(what: str, total: int, *, quiet: bool = False) -> Iterator[Call
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(what, total=total)
         yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def encode_progress(frames: int, *, quiet: bool = False) -> Iterator[Callable[[Any], None] | None]:
+    """Show where an encode stands; yields what the trainer reports its `Status` to, or None when quiet.
+
+    On a terminal a live line with GoP, step, PSNR and bpp so far and time left; elsewhere one line per finished GoP.
+    """
+    if quiet:
+        yield None
+    elif not sys.stderr.isatty():
+        yield _GopLines()
+    else:
+        with _live_bar(f"{frames} frames") as report:
+            yield report
+
+
+class _GopLines:
+    """Prints a line when a GoP after the first is begun."""
+
+    def __init__(self) -> None:
+        self.gop = 0
+        self.began = time.monotonic()
+
+    def __call__(self, status: Any) -> None:
+        if status.gop > self.gop:
+            self.gop = status.gop
+            seconds = time.monotonic() - self.began
+            left = seconds / status.share * (1 - status.share) if status.share else 0.0
+            print(f"gsv: GoP {status.gop} of {status.gops} done, {_so_far(status)}, {left:.0f} s left", file=sys.stderr)
+
+
+def _so_far(status: Any) -> str:
+    """PSNR and bpp of what is written, else of the training."""
+    if status.bpp is None or status.decoded_psnr is None:
+        return f"{status.psnr:.2f} dB in training"
+    return f"{status.decoded_psnr:.2f} dB at {status.bpp:.4f} bpp so far"
+
+
+@contextmanager
+def _live_bar(title: str) -> Iterator[Callable[[Any], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    text = TextColumn("{task.description}")
+    columns = (text, BarColumn(bar_width=20), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=1.0)
+
+        def report(status: Any) -> None:
+            step = f"{status.stage} {status.step}/{status.steps}"
+            line = f"GoP {status.gop + 1}/{status.gops} {step} {status.psnr:.2f} dB"
+            written = f", {_so_far(status)}" if status.bpp is not None else ""
+            progress.update(task, completed=status.share, description=line + written)
+
+        yield report

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: MIT
+"""`gsv encode`: train the Gaussians of a clip and write them. The trainer, and torch, are imported when it starts."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gscodec_cli.errors import BackendMissingError
+from gscodec_cli.output import OutputFile
+from gscodec_cli.verbs.common import FrameRange, FrameSize, note, print_json
+from gscodec_cli.verbs.progress import encode_progress
+from gscodec_cli.video.reader import VideoSource, open_video
+
+if TYPE_CHECKING:
+    from gscodec_cli.encoder import EncodeOptions
+
+PROFILES = ("main", "stgv")
+PRESETS = ("ultrafast", "fast", "medium", "slow", "veryslow")
+# Settings that a profile or preset fixes and an option of the same name overrides: name, type, what it is.
+SETTINGS: tuple[tuple[str, Any, str], ...] = (
+    ("key-iterations", int, "Steps of the key frame's coarse fit."),
+    ("joint-iterations", int, "Steps of the training on all frames."),
+    ("tune-iterations", int, "Steps with compression simulated."),
+    ("mean-bits", int, "Bits per coordinate of a mean."),
+    ("shape-bits", int, "Bits per number of a covariance."),
+    ("field-bits", int, "Bits per number of the hash field."),
+    ("rvq-stages", int, "Codebooks of the residual vector quantiser of colours."),
+    ("rvq-codebook", int, "Codewords in each, a power of two."),
+    ("hash-levels", int, "Levels of the hash grids."),
+    ("hash-table", int, "log2 of the entries per level."),
+    ("hidden-width", int, "Width of the field's network."),
+    ("motion-degree", int, "Degree of the polynomial motion, 0 to 3 (main)."),
+    ("amplitude-step", float, "Step of the energy-normalised colour quantiser (main)."),
+)
+SWITCHES: tuple[tuple[str, str], ...] = (
+    ("window", "Let Gaussians appear and fade inside a GoP (main)."),
+    ("field", "Deform by a hash field (stgv always does)."),
+    ("drift", "Let colours change linearly over a GoP (main)."),
+)
+
+
+def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for name, text in reversed(SWITCHES):
+        command = click.option(f"--{name}/--no-{name}", default=None, help=text)(command)
+    for name, kind, text in reversed(SETTINGS):
+        command = click.option(f"--{name}", type=kind, help=text, metavar="N")(command)
+    return command
+
+
+@click.command(name="encode")
+@click.argument("source", metavar="IN", type=click.Path())
+@click.option("-o", "--output", required=True, metavar="OUT.gsv", type=click.Path(), help="File to write.")
+@click.option("-y", "--yes", is_flag=True, help="Overwrite OUT.gsv.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
+@click.option("--profile", type=click.Choice(PROFILES), default="main", show_default=True, help="Model and coding.")
+@click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="Time spent.")
+@click.option("--bpp", type=float, help="Bits per pixel the file should have.", metavar="B")
+@click.option("--gaussians", type=int, help="Gaussians per GoP.", metavar="N")
+@click.option("--gop", type=int, help="Frames per GoP.", metavar="N")
+@click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")
+@click.option("--size", type=FrameSize(), help="Scale the clip to this size first.")
+@click.option("--threads", type=int, default=0, show_default=True, help="0 is all cores.", metavar="N")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to train.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same file.", metavar="N")
+@click.option("--no-audio", is_flag=True, help="Leave out sound.")
+@click.option("--blend", type=click.Choice(["sum", "normalised", "auto"]), help="How Gaussians add up (main).")
+@_tool_options
+def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **options: Any) -> None:
+    """Encode IN, a video, a folder of pictures or a pattern such as img_%04d.png, into OUT.gsv.
+
+    A profile fixes the model and its coding: `main` is the default, `stgv` the paper as written. A preset sets the
+    effort. Every other option overrides what these two set.
+    """
+    with OutputFile(output, overwrite=yes, source=Path(source)) as target:
+        clip = open_video(source, frames=options.pop("frames"), size=options["size"])
+        no_audio = options.pop("no_audio")
+        for text in clip.info.notes:
+            note(text, quiet=quiet)
+        if clip.info.has_audio and not no_audio:
+            note("sound is not stored by this version (--no-audio keeps this quiet)", quiet=quiet)
+        settings = _settings(clip, audio=not no_audio, **options)
+        result = _train(clip, target, settings, encode_progress(len(clip), quiet=quiet))
+    for text in result["notes"]:
+        note(text, quiet=quiet)
+    if as_json:
+        print_json(result)
+    elif not quiet:
+        _summarise(output, result)
+
+
+def _settings(clip: VideoSource, **options: Any) -> "EncodeOptions":
+    """The trainer's options. Raises UsageError for values out of range, BackendMissingError without torch."""
+    try:
+        from gscodec_cli.encoder import EncodeOptions
+    except ImportError as error:
+        raise _missing(error) from None
+    return EncodeOptions(frames=(clip.frames.start, clip.frames.stop), **options)
+
+
+def _train(
+    clip: VideoSource, target: OutputFile, settings: "EncodeOptions", progress: AbstractContextManager[Any]
+) -> dict[str, Any]:
+    try:
+        from gscodec_cli.encoder import encode
+    except ImportError as error:
+        raise _missing(error) from None
+    with progress as report:
+        return asdict(encode(clip, target.file, settings, report))
+
+
+def _missing(error: ImportError) -> BackendMissingError:
+    return BackendMissingError(f'encode needs torch: install it with pip install "gscodec[encode]" ({error})')
+
+
+def _summarise(output: str, result: dict[str, Any]) -> None:
+    print(
+        f"{output}: {result['frames']} frames, {result['gops']} GoPs, {result['gaussians']} Gaussians, "
+        f"{result['bytes']} bytes, {result['bpp']:.5f} bpp, {result['psnr']:.2f} dB, {result['seconds']:.1f} s"
+    )

@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: MIT
+"""Unrounded pictures of the float64 reference, and how far a float32 engine may be from them (SPEC 8.2)."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from gscodec.format.dequant import GopParameters
+from gscodec.format.records import BLEND_NORMALISED, SequenceHeader
+from gscodec.kernels import rasterize, reference
+from gscodec_cli.decoder.reconstruct import GopRenderer
+
+PEAK_FLOOR, RMS_FLOOR = 2.0**-14, 2.0**-17
+ROOM = 8  # how much more than our own float32 engine's error a decoder may have
+
+
+def exact_frame(params: GopParameters, header: SequenceHeader, position: float) -> np.ndarray:
+    """[H, W, 3] float64 in 0..1, before rounding to 8 bits."""
+    g = GopRenderer(params, header, backend="reference").gaussians(position)
+    return _finish(reference.rasterize(g.mean, g.conic, g.feature, (header.height, header.width)), params)
+
+
+def fast_frame(params: GopParameters, header: SequenceHeader, position: float, backend: str | None) -> np.ndarray:
+    """The same from a float32 engine."""
+    g = GopRenderer(params, header, backend=backend).gaussians(position)
+    size = (header.height, header.width)
+    return _finish(rasterize(g.mean, g.conic, g.feature, size, backend=backend).astype(np.float64), params)
+
+
+def _finish(image: np.ndarray, params: GopParameters) -> np.ndarray:
+    if params.blend_mode == BLEND_NORMALISED:
+        background = np.array(params.background)[:, None, None]
+        image = (image[:3] + params.blend_epsilon * background) / (image[3] + params.blend_epsilon)
+    return np.clip(image, 0, 1).transpose(1, 2, 0)
+
+
+def rgb8(frame: np.ndarray) -> np.ndarray:
+    """8-bit picture of an unrounded one."""
+    return np.floor(frame * 255 + 0.5).astype(np.uint8)
+
+
+def errors(frame: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
+    """(peak, rms) of the difference."""
+    difference = np.abs(frame - exact)
+    return float(difference.max()), float(np.sqrt((difference**2).mean()))
+
+
+def frame_bounds(params: GopParameters, header: SequenceHeader) -> list[dict[str, float]]:
+    """Per frame the largest peak and rms error: powers of two, with room over what the float32 engine has."""
+    bounds = []
+    for position in range(params.frame_count):
+        exact = exact_frame(params, header, position)
+        peak, rms = errors(fast_frame(params, header, position, "cpu"), exact)
+        bounds.append({"peak": _bound(peak, PEAK_FLOOR), "rms": _bound(rms, RMS_FLOOR)})
+    return bounds
+
+
+def _bound(measured: float, floor: float) -> float:
+    return max(floor, 2.0 ** math.ceil(math.log2(max(ROOM * measured, floor))))

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Uncompressed and picture outputs: .npy, raw RGB24 on standard output, numbered PNG files, y4m. Imports no torch."""
 
+import re
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,7 @@ from gscodec_cli.video.colour import UNSPECIFIED, from_rgb, output_format
 from gscodec_cli.video.png import png_bytes
 from gscodec_cli.video.writing import ClipFormat, FileWriter, FrameWriter, WriteOptions
 
+NUMBER = re.compile(r"%(0?\d*)d")
 _Y4M_TAGS = {"yuv420p": "420mpeg2", "yuv422p": "422", "yuv444p": "444"}
 
 
@@ -54,14 +56,18 @@ class RawWriter(FrameWriter):
         self.file.flush()
 
 
+def numbered(pattern: Path, number: int) -> Path:
+    """The file of frame `number`: the printf integer in the pattern's name, if it has one, filled in."""
+    return pattern.with_name(NUMBER.sub(lambda found: format(number, f"{found[1]}d"), pattern.name))
+
+
 class PngWriter(FrameWriter):
     """Numbered PNG files that appear together; the printf pattern is filled with the frame's number."""
 
     def __init__(self, target: str, clip: ClipFormat, options: WriteOptions) -> None:
         self.pattern = Path(target)
         self.number = options.first_number
-        names = [Path(target % n) for n in range(self.number, self.number + clip.frame_count)]
-        for name in names:
+        for name in (numbered(self.pattern, self.number + k) for k in range(clip.frame_count)):
             if name.exists() or name.parent.is_dir():
                 check_target(name, overwrite=options.overwrite)
         self.folder = OutputFolder(self.pattern.parent)
@@ -75,7 +81,7 @@ class PngWriter(FrameWriter):
 
     def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
         """Write one frame [H, W, 3] uint8 as the next file."""
-        self.folder.add(Path(str(self.pattern) % self.number)).write_bytes(png_bytes(rgb))
+        self.folder.add(numbered(self.pattern, self.number)).write_bytes(png_bytes(rgb))
         self.number += 1
 
 

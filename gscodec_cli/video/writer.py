@@ -5,18 +5,16 @@ MP4, MOV and MKV (x264), y4m, numbered PNG files, .npy and raw RGB24 on standard
 manager; the target appears under its name only when the block ends without an error.
 """
 
-import re
 from pathlib import Path
 
 from gscodec_cli.errors import UsageError
-from gscodec_cli.video.simple import NpyWriter, PngWriter, RawWriter, Y4mWriter
+from gscodec_cli.video.simple import NUMBER, NpyWriter, PngWriter, RawWriter, Y4mWriter
 from gscodec_cli.video.writing import DEFAULT_CRF, ClipFormat, FrameWriter, WriteOptions
 from gscodec_cli.video.x264 import ENCODED_SUFFIXES, X264Writer
 
 __all__ = ["DEFAULT_CRF", "KEEPS_TIMES", "ClipFormat", "FrameWriter", "WriteOptions", "open_writer"]
 
 KEEPS_TIMES = tuple(ENCODED_SUFFIXES)  # kinds of files that hold a time stamp per frame
-_NUMBER = re.compile(r"%0?\d*d")
 
 
 def open_writer(target: str, clip: ClipFormat, options: WriteOptions) -> FrameWriter:
@@ -28,7 +26,7 @@ def open_writer(target: str, clip: ClipFormat, options: WriteOptions) -> FrameWr
         return RawWriter(target, clip, options)
     suffix = Path(target).suffix.lower()
     if suffix == ".png":
-        if len(_NUMBER.findall(Path(target).name)) != 1 and clip.frame_count > 1:
+        if len(NUMBER.findall(Path(target).name)) != 1 and clip.frame_count > 1:
             raise UsageError(f"{target}: {clip.frame_count} pictures need a number in the name, such as frame_%04d.png")
         return PngWriter(target, clip, options)
     if suffix == ".npy":

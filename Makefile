@@ -62,7 +62,7 @@ wheel-test: $(VENV)/.ready ## build the wheel, install it without torch away fro
 
 .PHONY: regen-vectors
 regen-vectors: $(VENV)/.extras-$(TEST) ## write the conformance vectors anew and say what changed
-	$(PY) tests/conformance/regenerate.py
+	$(PY) -m tests.conformance.generate
 
 .PHONY: samples
 samples: $(VENV)/.extras-$(RUN) ## write the sample clips anew

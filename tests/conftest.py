@@ -40,3 +40,11 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip("no test videos: neither GSV_TEST_DATA nor ../shared/data is a folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def first_vector() -> Path:
+    """A small valid .gsv file: the first conformance vector."""
+    valid = [path for path in sorted((ROOT / "tests" / "conformance").rglob("*.gsv")) if not path.name.startswith("x_")]
+    assert valid, "no conformance vectors: run make regen-vectors"
+    return valid[0]

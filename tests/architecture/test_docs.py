@@ -4,25 +4,34 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 
 import click
 import pytest
 
 from docs.tables import with_tables
+from gscodec.format.limits import Limits
+from gscodec_cli.encoder.presets import PRESETS, PROFILES
 from gscodec_cli.main import cli
 from tests.architecture.sources import PACKAGES, ROOT, name_of, python_files
 
 CLI_PAGE = ROOT / "docs" / "CLI.md"
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "samples").glob("*.md")])
+ENCODE_CHOICES = {"preset": tuple(PRESETS), "profile": tuple(PROFILES)}
 CONTEXT = click.Context(cli)
 COMMANDS = {verb: command for verb in cli.list_commands(CONTEXT) if (command := cli.get_command(CONTEXT, verb))}
 
 
-def section_of(verb: str) -> str:
-    """The part of docs/CLI.md about one verb: from its heading to the next of the same depth."""
-    found = re.search(rf"^## `gsv {verb}`\n(.*?)(?=^## |\Z)", CLI_PAGE.read_text(encoding="utf-8"), re.M | re.S)
-    assert found, f"docs/CLI.md has no section '## `gsv {verb}`'"
+def section_of(heading: str) -> str:
+    """The part of docs/CLI.md below one heading, up to the next of the same depth."""
+    found = re.search(rf"^## {heading}\n(.*?)(?=^## |\Z)", CLI_PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    assert found, f"docs/CLI.md has no section '## {heading}'"
     return found[1]
+
+
+def names_of(command: click.Command) -> set[str]:
+    """Every name of every option of a command."""
+    return {name for option in options_of(command) for name in (*option.opts, *option.secondary_opts)}
 
 
 def options_of(command: click.Command) -> list[click.Option]:
@@ -32,19 +41,26 @@ def options_of(command: click.Command) -> list[click.Option]:
 
 @pytest.mark.parametrize("verb", sorted(COMMANDS))
 def test_every_option_is_documented_and_has_help(verb):
-    section, command = section_of(verb), COMMANDS[verb]
+    section, command = section_of(f"`gsv {verb}`") + section_of("Limits"), COMMANDS[verb]
     assert command.help, f"gsv {verb} has no help text"
-    for option in options_of(command):
-        assert option.help, f"gsv {verb} {option.opts[0]} has no help text"
-        for name in (*option.opts, *option.secondary_opts):
-            assert re.search(rf"`{re.escape(name)}[` ]", section), f"docs/CLI.md, gsv {verb}: {name} is not explained"
+    silent = [option.opts[0] for option in options_of(command) if not option.help]
+    assert not silent, f"gsv {verb}: no help text for {silent}"
+    missing = [name for name in names_of(command) if not re.search(rf"`{re.escape(name)}[` ]", section)]
+    assert not missing, f"docs/CLI.md, gsv {verb}: {sorted(missing)} are not explained"
 
 
 @pytest.mark.parametrize("verb", sorted(COMMANDS))
 def test_the_page_names_no_option_that_is_gone(verb):
-    known = {name for option in options_of(COMMANDS[verb]) for name in (*option.opts, *option.secondary_opts)}
-    named = set(re.findall(r"^\| `(-[\w-]+)", section_of(verb), re.M))
-    assert named <= known | {"--help"}, f"docs/CLI.md, gsv {verb}: {sorted(named - known)} do not exist"
+    rows = re.findall(r"^\| (`-.*?) \|", section_of(f"`gsv {verb}`"), re.M)
+    named = {name for row in rows for name in re.findall(r"`(--?[a-zA-Z][\w-]*)", row)}
+    gone = named - names_of(COMMANDS[verb])
+    assert not gone, f"docs/CLI.md, gsv {verb}: {sorted(gone)} do not exist"
+
+
+def test_the_limits_are_those_of_the_decoder():
+    rows = re.findall(r"^\| `--limit-([\w-]+) N` \|.*\| 2\^(\d+) \|$", section_of("Limits"), re.M)
+    named = {name.replace("-", "_"): 1 << int(power) for name, power in rows}
+    assert named == asdict(Limits())
 
 
 def test_the_page_names_no_verb_that_is_gone():
@@ -69,7 +85,7 @@ def test_commands_in_the_pages_exist(path):
     assert targets <= make_targets(), f"{name_of(path)}: no such target: {targets - make_targets()}"
     for verb, rest in re.findall(r"(?:^|[\s`])gsv ([a-z]+)\b([^\n`|>]*)", code):
         assert verb in COMMANDS, f"{name_of(path)}: no such verb: gsv {verb}"
-        known = {name for option in options_of(COMMANDS[verb]) for name in (*option.opts, *option.secondary_opts)}
+        known = names_of(COMMANDS[verb])
         used = set(re.findall(r"(?<=\s)--?[a-zA-Z][\w-]*", rest))
         assert used <= known | {"--help"}, f"{name_of(path)}: gsv {verb} has no {sorted(used - known)}"
 
@@ -102,3 +118,19 @@ def test_the_version_is_said_once_the_same_everywhere():
     changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert version
     assert f"## [{version[1]}]" in changelog or "## [Unreleased]" in changelog
+
+
+def test_the_choices_of_encode_are_those_of_the_trainer():
+    choices = {
+        option.name: option.type.choices for option in options_of(COMMANDS["encode"]) if option.name in ENCODE_CHOICES
+    }
+    assert {name: set(values) for name, values in choices.items()} == {k: set(v) for k, v in ENCODE_CHOICES.items()}
+
+
+def test_the_python_example_of_the_readme_runs(first_vector, tmp_path, monkeypatch, capsys):
+    code = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+    assert code
+    (tmp_path / "clip.gsv").write_bytes(first_vector.read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code[1], "README.md", "exec"), {})
+    assert "(200, 320, 3)" in capsys.readouterr().out

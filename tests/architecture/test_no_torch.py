@@ -6,9 +6,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
-
-import pytest
 
 from tests.architecture.sources import ROOT
 
@@ -30,35 +27,26 @@ def gsv_without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run_without_torch("from gscodec_cli.main import main; sys.exit(main())", *arguments)
 
 
-@pytest.fixture(scope="module")
-def vector() -> Path:
-    """A small valid file: the first conformance vector."""
-    files = sorted((ROOT / "tests" / "conformance").rglob("*.gsv"))
-    valid = [path for path in files if not path.name.startswith("x_") and not path.parent.name.startswith("x_")]
-    assert valid, "no conformance vectors: run make regen-vectors"
-    return valid[0]
-
-
 def test_the_decoder_imports_without_torch():
     code = "import gscodec_cli.main, gscodec_cli.decoder, gscodec.format, gscodec.kernels; print('ok')"
     result = run_without_torch(code)
     assert (result.returncode, result.stdout.strip()) == (0, "ok"), result.stderr
 
 
-def test_help_and_info_work_without_torch(vector):
-    for arguments in (["--help"], ["encode", "--help"], ["info", str(vector)]):
+def test_help_and_info_work_without_torch(first_vector):
+    for arguments in (["--help"], ["encode", "--help"], ["info", str(first_vector)]):
         result = gsv_without_torch(*arguments)
         assert result.returncode == 0, result.stderr
         assert result.stdout
 
 
-def test_decode_works_without_torch(vector, tmp_path):
+def test_decode_works_without_torch(first_vector, tmp_path):
     output = tmp_path / "frames.npy"
-    result = gsv_without_torch("decode", str(vector), "-o", str(output), "--quiet")
+    result = gsv_without_torch("decode", str(first_vector), "-o", str(output), "--quiet")
     assert result.returncode == 0, result.stderr
-    info = json.loads(gsv_without_torch("info", str(vector), "--json").stdout)
+    info = json.loads(gsv_without_torch("info", str(first_vector), "--json").stdout)
     assert output.stat().st_size > 0
-    assert sum(info["bits"].values()) == 8 * vector.stat().st_size
+    assert sum(info["bits"].values()) == 8 * first_vector.stat().st_size
 
 
 def test_encode_without_torch_says_what_is_missing(samples, tmp_path):
@@ -71,13 +59,13 @@ def test_encode_without_torch_says_what_is_missing(samples, tmp_path):
     assert not output.exists()
 
 
-def test_an_ordinary_decode_does_not_load_torch(vector, tmp_path):
+def test_an_ordinary_decode_does_not_load_torch(first_vector, tmp_path):
     code = (
         "import sys\nfrom gscodec_cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "names = [n for n in sys.modules if n == 'torch' or n.startswith('gscodec_cli.encoder')]\n"
         "sys.exit(', '.join(names) or 0)"
     )
-    command = [sys.executable, "-c", code, "decode", str(vector), "-o", str(tmp_path / "a.npy"), "--quiet"]
+    command = [sys.executable, "-c", code, "decode", str(first_vector), "-o", str(tmp_path / "a.npy"), "--quiet"]
     result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, cwd=ROOT / "tests")
     assert result.returncode == 0, result.stderr

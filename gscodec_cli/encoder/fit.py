@@ -16,6 +16,7 @@ from torch import Tensor
 
 from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.init import add_gaussians, key_frame_model
+from gscodec_cli.encoder.loss import SquaredError
 from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.tools import Effort
@@ -55,6 +56,7 @@ class Trainer:
     def __init__(self, frames: Tensor, model: GopModel, plan: Plan, generator: torch.Generator, report: Report) -> None:
         self.frames, self.model, self.plan, self.generator, self.report = frames, model, plan, generator, report
         self.compression: Compression | None = None
+        self._loss = SquaredError(frames.shape[1:])
         self.mse = math.nan
 
     def run(self, stage: Stage, first: int, last: int, *, key_only: bool = False, noise: bool = False) -> None:
@@ -72,11 +74,11 @@ class Trainer:
     def _step(self, index: int, optimiser: torch.optim.Optimizer, noise: bool, still: bool) -> None:
         view = self.compression.view(noise) if self.compression else self.model.params
         picture = self.model.frame(index, view, self.plan.threads, still=still)
-        target = self.frames[index].float().div_(255)
-        loss = (picture - target).square().mean()
-        mse = float(loss.detach())
+        loss = self._loss(picture, self.frames[index])
+        mse = self._loss.mse
         if self.compression:
-            loss = loss + self.compression.penalty()
+            # The loss of the paper is the mean over the picture, this one half the sum: Adam does not mind the factor.
+            loss = loss + self.compression.penalty() * (picture.numel() / 2)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

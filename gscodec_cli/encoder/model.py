@@ -114,7 +114,7 @@ class GopModel:
         if still:
             mean, colour, weight, shape = view["mean"], view["colour"], None, view["shape"]
         else:
-            mean, colour, weight, active = self.at(index, view)
+            mean, colour, weight, active = self.at(index, view, threads)
             shape = view["shape"] if active is None else view["shape"][active]
         inverse = conic(shape, self.log_shape)
         rgb = colour @ YCC if self.tools.ycc else colour
@@ -129,7 +129,9 @@ class GopModel:
         """[3] RGB behind normalised blending."""
         return view["background"] @ YCC if self.tools.ycc else view["background"]
 
-    def at(self, index: float, view: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
+    def at(
+        self, index: float, view: dict[str, Tensor], threads: int
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """Means [n, 2], colours [n, 3], window weights [n, 1] or None, and indices [n] or None at frame position
         `index` (SPEC 7.5).
         """
@@ -150,18 +152,19 @@ class GopModel:
             drift = view["drift"] if active is None else view["drift"][active]
             colour = colour + drift * tau
         if self.tools.field is not None:
-            dmean, dcolour = self._field(canonical, index, view)
+            dmean, dcolour = self._field(canonical, index, view, threads)
             mean, colour = mean + MEAN_SCALE * dmean, colour + COLOUR_SCALE * dcolour
         return mean, colour, weight, active
 
-    def _field(self, canonical: Tensor, index: float, view: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+    def _field(self, canonical: Tensor, index: float, view: dict[str, Tensor], threads: int) -> tuple[Tensor, Tensor]:
         layout = self.tools.field
         assert layout is not None
         geometry2, geometry3 = field_geometries(layout)
         xy = (canonical.detach() / self.unit()).clamp(0, 1)
         time = (index + 0.5) / self.frames
         tensors = [view[name] for name in FIELD_TENSORS]
-        return FieldFunction.apply(xy, time, *tensors, geometry2, geometry3, layout.input_scale, layout.frequencies)
+        geometry = (geometry2, geometry3, layout.input_scale, layout.frequencies)
+        return FieldFunction.apply(xy, time, *tensors, *geometry, threads)
 
 
 class _Ramp(torch.autograd.Function):

@@ -50,7 +50,9 @@ class Pool {
       std::lock_guard<std::mutex> lock(state_);
       job_ = nullptr;  // nobody joins from here on
     }
-    while (running_.load(std::memory_order_acquire)) pause_cpu();
+    // On a busy machine the last worker may have lost its core: spinning on would keep it from getting it back.
+    for (int spins = 0; running_.load(std::memory_order_acquire); ++spins)
+      spins < 256 ? pause_cpu() : std::this_thread::yield();
   }
 
  private:

@@ -33,7 +33,9 @@ def test_presets_are_ordered_by_effort(profile):
 
 
 def test_options_override_profile_and_preset():
-    plan = resolve(EncodeOptions(profile="stgv", gop=4, mean_bits=12, hash_levels=3, hidden_width=16, joint_iterations=7))
+    plan = resolve(
+        EncodeOptions(profile="stgv", gop=4, mean_bits=12, hash_levels=3, hidden_width=16, joint_iterations=7)
+    )
     assert (plan.gop, plan.tools.mean_bits, plan.effort.joint_iterations) == (4, 12, 7)
     assert (plan.tools.field.levels, plan.tools.field.hidden_width) == (3, 16)
 

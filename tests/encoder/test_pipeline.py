@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+"""A clip through the whole encoder, and the file through the decoder."""
+
+import io
+
+import numpy as np
+import pytest
+import torch
+
+from gscodec.format.container import ContainerReader
+from gscodec.format.dequant import dequantise
+from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.encoder import EncodeOptions, encode
+from gscodec_cli.encoder.export import export_gop, morton
+from gscodec_cli.encoder.fit import fit_gop
+from gscodec_cli.encoder.options import resolve
+from gscodec_cli.encoder.pipeline import sequence_header, split_gops
+from gscodec_cli.errors import BackendMissingError
+from gscodec_cli.metrics.psnr import psnr
+from gscodec_cli.video.reader import open_video
+
+from .conftest import moving_disc
+
+QUICK = {"key_iterations": 60, "joint_iterations": 120, "tune_iterations": 40}
+SETTINGS = [
+    {"profile": "stgv", "gop": 4, "rvq_codebook": 16},
+    {"profile": "main", "gop": 4},
+    {"profile": "main", "gop": 7, "blend": "normalised", "motion_degree": 2, "drift": True},
+    {"profile": "main", "gop": 7, "window": False, "field": False, "motion_degree": 0},
+]
+
+
+def _encode(clip, **options):
+    file = io.BytesIO()
+    result = encode(open_video(clip), file, EncodeOptions(**{"gaussians": 120, **QUICK, **options}))
+    return file.getvalue(), result
+
+
+def _decode(data):
+    with ContainerReader(io.BytesIO(data)) as reader:
+        records = [reader.read_gop(i) for i in range(reader.gop_count)]
+        renderers = [GopRenderer(dequantise(r, reader.header), reader.header) for r in records]
+        return np.stack([draw.render(i) for draw in renderers for i in range(draw.frame_count)])
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: "-".join(str(v) for v in s.values()))
+def test_what_is_reported_is_what_the_file_decodes_to(disc_clip, setting):
+    data, result = _encode(disc_clip, **setting)
+    decoded = _decode(data)
+    source = np.stack([rgb for rgb, _ in open_video(disc_clip)])
+    assert decoded.shape == source.shape
+    measured = np.mean([psnr(a, b) for a, b in zip(source, decoded, strict=True)])
+    assert result.psnr == pytest.approx(measured, abs=1e-6)
+    assert measured > 20
+    assert result.bytes == len(data)
+    assert result.bpp == pytest.approx(8 * len(data) / source[..., 0].size)
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: "-".join(str(v) for v in s.values()))
+def test_the_model_trained_is_the_model_decoded(setting):
+    plan = resolve(EncodeOptions(**{**QUICK, **setting}))
+    frames = torch.from_numpy(moving_disc(4)).permute(0, 3, 1, 2).contiguous()
+    trainer = fit_gop(frames, plan, 100, 0, lambda *a: None)
+    record = export_gop(trainer.compression, 0, None)
+    params = dequantise(record)
+    assert (np.diff(morton(record.mean.grid)) >= 0).all()
+    header = sequence_header(open_video_info(), plan, 4, 4, 400)
+    renderer = GopRenderer(params, header)
+    view = trainer.compression.view(noise=False)
+    for index in range(4):
+        trained = trainer.model.frame(index, view, 0).detach().clamp(0, 1).permute(1, 2, 0).numpy() * 255
+        assert np.abs(trained - renderer.render(index)).max() < 2.0
+
+
+def open_video_info():
+    """VideoInfo of a 64x48 clip."""
+    from fractions import Fraction
+
+    from gscodec_cli.video.info import VideoInfo
+
+    return VideoInfo(64, 48, 4, 1, 1, Fraction(1, 10), 1, 0, 2, 2, 2, 2, 8, False)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_does_not(disc_clip):
+    first, _ = _encode(disc_clip, profile="main", gop=4, seed=3)
+    again, _ = _encode(disc_clip, profile="main", gop=4, seed=3)
+    other, _ = _encode(disc_clip, profile="main", gop=4, seed=4)
+    assert first == again
+    assert first != other
+
+
+def test_more_training_gives_a_better_picture(disc_clip):
+    _, short = _encode(disc_clip, profile="main", gop=7, joint_iterations=20, key_iterations=10)
+    _, long = _encode(disc_clip, profile="main", gop=7, joint_iterations=300)
+    assert long.psnr > short.psnr + 1
+
+
+def test_bpp_is_met_or_said_to_be_missed(disc_clip):
+    _, result = _encode(disc_clip, profile="main", gop=7, gaussians=None, bpp=1.0)
+    assert result.bpp < 1.02
+    assert result.bpp > 0.85 or "nearest" in result.notes[0]
+    _, tiny = _encode(disc_clip, profile="main", gop=7, gaussians=None, bpp=0.01)
+    assert "nearest" in tiny.notes[0]
+
+
+def test_progress_runs_from_begin_to_end(disc_clip):
+    seen = []
+    encode(
+        open_video(disc_clip), io.BytesIO(), EncodeOptions(profile="main", gop=4, gaussians=50, **QUICK), seen.append
+    )
+    shares = [status.share for status in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+    assert {status.stage for status in seen} == {"key frame", "joint", "compression"}
+    assert seen[0].bpp is None
+    assert seen[-1].bpp > 0
+
+
+def test_cuda_is_refused_plainly(disc_clip):
+    with pytest.raises(BackendMissingError, match="--device cpu"):
+        _encode(disc_clip, device="cuda")
+
+
+def test_gops_cover_the_clip():
+    assert split_gops(23, 10, even=False) == [range(0, 10), range(10, 20), range(20, 23)]
+    assert [len(g) for g in split_gops(23, 10, even=True)] == [7, 8, 8]
+    assert split_gops(1, 10, even=True) == [range(0, 1)]

@@ -80,7 +80,6 @@ def _read_leb128(data: memoryview, position: int, bits: int, at: Place) -> tuple
 
 
 U8 = Descriptor("u8", "uint", 1, 8)
-LE16 = Descriptor("le16", "uint", 2, 16)
 LE32 = Descriptor("le32", "uint", 4, 32)
 LE64 = Descriptor("le64", "uint", 8, 64)
 UVAR = Descriptor("uvar", "uvar", 0, 32)
@@ -88,7 +87,7 @@ SVAR = Descriptor("svar", "svar", 0, 32)
 UVAR64 = Descriptor("uvar64", "uvar", 0, 64)
 SVAR64 = Descriptor("svar64", "svar", 0, 64)
 F32 = Descriptor("f32", "float", 4, 32)
-DESCRIPTORS = {d.name: d for d in (U8, LE16, LE32, LE64, UVAR, SVAR, UVAR64, SVAR64, F32)}
+DESCRIPTORS = {d.name: d for d in (U8, LE32, LE64, UVAR, SVAR, UVAR64, SVAR64, F32)}
 
 
 @dataclass(frozen=True)

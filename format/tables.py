@@ -67,7 +67,7 @@ def table(io: FieldStream, classes: Classes | None, count: int) -> Classes:
 
 def table_bits(classes: Classes) -> int:
     """Bits that `table` takes for these classes."""
-    return 8 * (1 + (int(_rice_lengths(classes, _best_rice_k(classes)).sum()) + 7) // 8)
+    return 8 * (1 + (min(_rice_totals(classes)) + 7) // 8)
 
 
 def _zigzag_differences(classes: Classes) -> NDArray[np.int64]:
@@ -75,13 +75,15 @@ def _zigzag_differences(classes: Classes) -> NDArray[np.int64]:
     return np.where(difference >= 0, 2 * difference, -2 * difference - 1)
 
 
-def _rice_lengths(classes: Classes, k: int) -> NDArray[np.int64]:
-    lengths: NDArray[np.int64] = (_zigzag_differences(classes) >> k) + 1 + k
-    return lengths
+def _rice_totals(classes: Classes) -> list[int]:
+    """Bits of the Rice codes for rice_k 0..5."""
+    value = _zigzag_differences(classes)
+    return [int((value >> k).sum()) + (1 + k) * len(value) for k in range(6)]
 
 
 def _best_rice_k(classes: Classes) -> int:
-    return min(range(6), key=lambda k: int(_rice_lengths(classes, k).sum()))
+    totals = _rice_totals(classes)
+    return totals.index(min(totals))
 
 
 def _rice_pack(classes: Classes, k: int) -> bytes:
@@ -120,35 +122,33 @@ def _rice_unpack(data: bytes, count: int, k: int, at: Place) -> tuple[int, Class
 def choose_classes(counts: NDArray[np.int64]) -> Classes:
     """Weight classes for [n] symbol counts, minimising the coded symbols plus the table itself.
 
-    With weights scaled so that a symbol seen once has class 1, the cost of giving symbol k the weight W is, to first
-    order in the sum of all weights S, -c_k log2 W + (C / S ln 2) W with C = sum of counts: separable, so the choice is
-    a shortest path through the classes with the Rice lengths as step costs.
+    With weights of `unit` per occurrence, the cost of giving symbol k the weight W is, to first order in the sum of all
+    weights S, -c_k log2 W + W / (unit ln 2) (as S = unit * sum of counts): separable, so the choice is a shortest path
+    through the classes with the Rice lengths as step costs. Tried with the rarest symbol, and with one occurrence, at
+    class 1.
     """
-    total = int(counts.sum())
-    if total == 0:
+    if not counts.any():
         return np.ones(len(counts), np.int64)
-    top = int(LUT[-1])
-    unit = min(float(LUT[1]), top / int(counts.max()))  # weight of one occurrence
-    most = min(CLASS_COUNT - 1, 2 + math.ceil(4 * math.log2(max(unit * int(counts.max()) / 65536, 1))))
+    rarest = int(counts[counts > 0].min())
+    tried = [made for scale in sorted({1, rarest}) for made in _classes_for_unit(counts, float(LUT[1]) / scale)]
+    return min(tried, key=lambda classes: table_bits(classes) + symbol_bits(classes, counts))
+
+
+def _classes_for_unit(counts: NDArray[np.int64], unit: float) -> list[Classes]:
+    highest = int(counts.max())
+    unit = min(unit, float(LUT[-1]) / highest)
+    most = min(CLASS_COUNT - 1, 2 + math.ceil(4 * math.log2(max(unit * highest / float(LUT[1]), 1))))
     weights = LUT[: most + 1].astype(np.float64)
-    log_weight = np.log2(np.maximum(weights, unit * total / (1 << PRECISION)))
+    log_weight = np.log2(np.maximum(weights, unit * float(counts.sum()) / (1 << PRECISION)))
     cost = weights / (unit * math.log(2)) - counts[:, None] * log_weight
     nearest: Classes = np.argmin(cost, axis=1).astype(np.int64)
     if len(counts) > _PATH_LIMIT:
-        return nearest
-    return min((_path(cost, k) for k in _likely_rice_k(nearest)), key=lambda c: _total_bits(c, counts))
+        return [nearest]
+    k = _best_rice_k(nearest)
+    return [_path(cost, tried) for tried in {k, max(k - 1, 0)}]
 
 
 _PATH_LIMIT = 1024
-
-
-def _likely_rice_k(classes: Classes) -> tuple[int, ...]:
-    best = _best_rice_k(classes)
-    return tuple(k for k in (best - 1, best) if k >= 0)
-
-
-def _total_bits(classes: Classes, counts: NDArray[np.int64]) -> float:
-    return table_bits(classes) + symbol_bits(classes, counts)
 
 
 def symbol_bits(classes: Classes, counts: NDArray[np.int64]) -> float:

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 
 from gscodec.format import entropy
 from gscodec.format.records import ColourData, MeanData, ShapeData
 from gscodec.format.schema import SVAR, SVAR64, UVAR, UVAR64, FieldStream
-from tests.conformance.build import VECTORS, Vector, file_of, gop, header, uniform
+from tests.conformance.build import Vector, file_of, gop, header, uniform
 from tests.conformance.edit import EditedChunk, EditedFile
+from tests.conformance.vectors import VECTORS
 
 Fields = dict[str, bytes | Callable[[bytes], bytes]]
 
@@ -140,9 +142,15 @@ EDITS: dict[str, tuple[str, Fields]] = {
 }
 
 
+@cache
+def base(name: str) -> bytes:
+    """The unbroken file."""
+    return file_of(VECTORS[name]())
+
+
 def edited(name: str, fields: Fields) -> bytes:
     """Vector `name` with fields replaced; those of INDX and ENDF after the file has been repaired."""
-    file = EditedFile(file_of(VECTORS[name]()))
+    file = EditedFile(base(name))
     late: Fields = {}
     for field, value in fields.items():
         if field.startswith(("INDX", "ENDF")):
@@ -168,9 +176,10 @@ def crowded() -> Vector:
     return header(1, (512, 256)), [gop(0, 1, MeanData(0, 0, grid), ShapeData(0, far), grey)]
 
 
+@cache
 def broken_files() -> dict[str, bytes]:
     """{conformance number: bytes of a file that breaks it}, in the order of the SPEC."""
-    tiny = file_of(VECTORS["tiny"]())
+    tiny = base("tiny")
     files = {code: edited(*edit) for code, edit in EDITS.items()}
     files["C-6.2-1"] = b"\x88" + tiny[1:]
     files["C-6.2-2"] = tiny[:9] + b"\x02" + tiny[10:]

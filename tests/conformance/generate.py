@@ -16,12 +16,12 @@ import numpy as np
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
-from tests.conformance import vectors
 from tests.conformance.appendix import SPEC, filled
 from tests.conformance.broken import broken_files
-from tests.conformance.build import VECTORS, file_of
+from tests.conformance.build import file_of
 from tests.conformance.digest import parameter_digests, sha256, symbol_digests
 from tests.conformance.pictures import exact_frame, frame_bounds
+from tests.conformance.vectors import ANCILLARY, VECTORS
 
 FOLDER = Path(__file__).resolve().parent / "vectors"
 MANIFEST = Path(__file__).resolve().parent / "manifest.json"
@@ -38,7 +38,7 @@ def spec_revision(text: str) -> str:
 
 def good_files() -> dict[str, bytes]:
     """{file name: bytes} of the files that decode."""
-    ancillary = {"variable_time": vectors.ANCILLARY}
+    ancillary = {"variable_time": ANCILLARY}
     return {f"{name}.gsv": file_of(make(), ancillary.get(name, ())) for name, make in VECTORS.items()}
 
 

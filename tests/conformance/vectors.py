@@ -24,6 +24,7 @@ from gscodec.format.records import (
 )
 from tests.conformance.build import (
     SIZE,
+    VECTORS,
     Vector,
     colours,
     field,
@@ -41,6 +42,8 @@ from tests.conformance.build import (
     windows,
 )
 from tests.conformance.numbers import Numbers
+
+__all__ = ["ANCILLARY", "VECTORS"]
 
 ANCILLARY = (("note", b"skipped by decoders"),)
 """Chunks put into the vector `variable_time`."""

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: MIT
+"""Hypothesis strategies for every record of the format, valid but drawn to its limits."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import hypothesis.extra.numpy as hnp
+import numpy as np
+from hypothesis import strategies as st
+
+from gscodec.format.morton import morton_order
+from gscodec.format.records import (
+    Coded,
+    ColourData,
+    DriftData,
+    FieldRecord,
+    GopRecord,
+    GridRecord,
+    MeanData,
+    MotionData,
+    RvqQuantiser,
+    SequenceHeader,
+    ShapeData,
+    UniformQuantiser,
+    WindowData,
+    field_tensor_shapes,
+)
+
+LOWEST, HIGHEST = -(1 << 31), (1 << 31) - 1
+f32s = st.floats(-(2.0**99), 2.0**99, width=32)
+positive_f32s = st.floats(2.0**-100, 2.0**100, width=32)
+ints = st.one_of(st.integers(-3, 3), st.integers(-300, 300), st.integers(LOWEST, HIGHEST))
+
+
+def arrays(shape: Any, elements: st.SearchStrategy[int] = ints) -> st.SearchStrategy[np.ndarray]:
+    """int64 arrays; most elements alike, so that every entropy model is met."""
+    return st.one_of(
+        hnp.arrays(np.int64, shape, elements=elements, fill=elements),
+        st.builds(lambda value: np.full(shape, value, np.int64), elements),
+    )
+
+
+@st.composite
+def headers(draw: st.DrawFn) -> SequenceHeader:
+    """Sequence headers of profile main whose every field may be anything allowed."""
+    code = st.integers(0, 255)
+    width, height = draw(st.integers(1, 65535)), draw(st.integers(1, 1024))
+    frames = draw(st.integers(1, 1 << 20))
+    return SequenceHeader(
+        profile=draw(st.integers(0, 1)),
+        level=5,
+        width=width,
+        height=height,
+        max_gop_frames=draw(st.integers(1, 4096)),
+        frame_count=frames,
+        sar_num=draw(st.integers(1, (1 << 32) - 1)),
+        sar_den=draw(st.integers(1, 1000)),
+        colour_primaries=draw(code),
+        transfer_characteristics=draw(code),
+        matrix_coefficients=draw(code),
+        full_range=draw(st.integers(0, 2)),
+        time_base_num=draw(st.integers(1, (1 << 32) - 1)),
+        time_base_den=draw(st.integers(1, (1 << 32) - 1)),
+        frame_duration=draw(st.integers(0, (1 << 32) - 1)),
+        start_pts=draw(st.integers(-(1 << 62), 1 << 62)),
+    )
+
+
+@st.composite
+def coded(draw: st.DrawFn, count: int, components: int) -> Coded:
+    """Either quantiser."""
+    if draw(st.booleans()):
+        steps = tuple(draw(st.lists(positive_f32s, min_size=components, max_size=components)))
+        offsets = tuple(draw(st.lists(f32s, min_size=components, max_size=components)))
+        return Coded(UniformQuantiser(steps, offsets), draw(arrays((count, components))))
+    stages, log2 = draw(st.integers(1, 8)), draw(st.integers(1, 4))
+    books = tuple(draw(arrays((1 << log2, components))) for _ in range(stages))
+    steps = tuple(draw(st.lists(positive_f32s, min_size=stages, max_size=stages)))
+    return Coded(RvqQuantiser(steps, books), draw(arrays((count, stages), st.integers(0, (1 << log2) - 1))))
+
+
+@st.composite
+def means(draw: st.DrawFn, count: int, size: tuple[int, int]) -> MeanData:
+    """Means anywhere on the grid."""
+    margin = draw(st.integers(0, 255))
+    fits = max(side + 2 * margin for side in size)
+    fraction_bits = draw(st.integers(0, min(8, 24 - math.ceil(math.log2(fits)))))
+    spans = [(side + 2 * margin) << fraction_bits for side in size]
+    columns = [draw(arrays((count,), st.integers(0, span - 1))) for span in spans]
+    grid = np.stack(columns, axis=1)
+    return MeanData(fraction_bits, margin, grid[morton_order(grid)])
+
+
+@st.composite
+def grids(draw: st.DrawFn, dims: int) -> GridRecord:
+    """Small tables of any geometry."""
+    levels = draw(st.integers(0, 3))
+    sides = tuple(draw(st.lists(st.integers(2, 65535), min_size=levels, max_size=levels)))
+    scales = tuple(draw(st.floats(2.0**-10, side, width=32)) for side in sides)
+    return GridRecord(dims, draw(st.sampled_from([1, 2, 4, 8])), draw(st.integers(0, 5)), sides, scales)
+
+
+@st.composite
+def fields(draw: st.DrawFn) -> FieldRecord:
+    """Small fields."""
+    grid2, grid3 = draw(grids(2)), draw(grids(3))
+    lowest = 0 if grid2.width + grid3.width else 1
+    frequencies, hidden = draw(st.integers(lowest, 16)), draw(st.integers(1, 5))
+    shapes = field_tensor_shapes(grid2, grid3, frequencies, hidden)
+    unit = st.floats(2.0**-20, 1, width=32)
+    return FieldRecord(
+        (draw(unit), draw(unit), draw(unit)),
+        grid2,
+        grid3,
+        frequencies,
+        hidden,
+        draw(f32s),
+        draw(f32s),
+        tuple(draw(positive_f32s) for _ in shapes),
+        tuple(draw(arrays((math.prod(shape),))) for _, shape in shapes),
+    )
+
+
+@st.composite
+def windows(draw: st.DrawFn, count: int) -> WindowData:
+    """Windows up to the ends of the allowed range."""
+    birth = draw(arrays((count,), st.integers(-(1 << 20), 1 << 20)))
+    duration = draw(arrays((count,), st.integers(0, 1 << 20)))
+    return WindowData(draw(positive_f32s), draw(st.integers(1, 16)), birth, duration)
+
+
+@st.composite
+def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
+    """GoPs of `header` with any tools of profile main."""
+    count = draw(st.sampled_from([0, 1, 2, 5, 40]))
+    frames = draw(st.integers(1, min(header.max_gop_frames, header.frame_count, 8)))
+    first = draw(st.integers(0, header.frame_count - frames))
+    optional: dict[str, Any] = {}
+    if draw(st.booleans()):
+        degree = draw(st.integers(1, 3))
+        optional["motion"] = MotionData(tuple(draw(coded(count, 2)) for _ in range(degree)))
+    if draw(st.booleans()):
+        optional["drift"] = DriftData(draw(coded(count, 3)))
+    if draw(st.booleans()):
+        optional["window"] = draw(windows(count))
+    if draw(st.booleans()):
+        optional["field"] = draw(fields())
+    if draw(st.booleans()):
+        optional |= {"blend_mode": 1, "background": draw(st.tuples(f32s, f32s, f32s))}
+        optional["blend_epsilon"] = draw(positive_f32s)
+    if header.frame_duration == 0:
+        start = header.start_pts if first == 0 else draw(st.integers(-(1 << 62), 1 << 62))
+        deltas = draw(st.lists(st.integers(1, (1 << 32) - 1), min_size=frames - 1, max_size=frames - 1))
+        optional["pts"] = tuple(start + sum(deltas[:i]) for i in range(frames))
+    return GopRecord(
+        first,
+        frames,
+        draw(means(count, (header.width, header.height))),
+        ShapeData(draw(st.integers(0, 1)), draw(coded(count, 3))),
+        ColourData(draw(st.integers(0, 1)), draw(st.integers(0, 1)), draw(coded(count, 3))),
+        **optional,
+    )

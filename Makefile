@@ -7,7 +7,8 @@ VENV ?= .venv
 #   make test TORCH=torch==2.13.0
 TORCH ?= torch==2.13.0
 CLIP ?= samples/pan.mp4
-PRESET ?= ultrafast
+PRESET ?= medium
+BPP ?= 0.25
 PYTEST_ARGS ?=
 
 BIN := $(VENV)/bin
@@ -30,9 +31,9 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: $(VENV)/.extras-$(RUN) ## set up, then encode, inspect, decode and measure a sample clip (CLIP=, PRESET=); results in out/
+demo: $(VENV)/.extras-$(RUN) ## set up, then encode, inspect, decode and measure a sample clip (CLIP=, PRESET=, BPP=); results in out/
 	@mkdir -p out
-	$(BIN)/gsv encode $(CLIP) -o out/$(NAME).gsv --preset $(PRESET) -y
+	$(BIN)/gsv encode $(CLIP) -o out/$(NAME).gsv --preset $(PRESET) --bpp $(BPP) -y
 	$(BIN)/gsv info out/$(NAME).gsv
 	$(BIN)/gsv decode out/$(NAME).gsv -o out/$(NAME).mp4 -y
 	$(BIN)/gsv eval $(CLIP) out/$(NAME).gsv

@@ -283,7 +283,7 @@ def cut_scene(width: int, height: int) -> Iterator[np.ndarray]:
 
 CLIPS: dict[str, tuple[int, int, Callable[[], Iterator[np.ndarray]], bool]] = {
     "pan": (320, 176, lambda: pan_scene(320, 176, 20, seed=1), False),
-    "cut": (256, 144, lambda: cut_scene(256, 144), True),
+    "cut": (320, 176, lambda: cut_scene(320, 176), True),
 }
 
 

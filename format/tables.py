@@ -139,7 +139,9 @@ def _classes_for_unit(counts: NDArray[np.int64], unit: float) -> list[Classes]:
     unit = min(unit, float(LUT[-1]) / highest)
     most = min(CLASS_COUNT - 1, 2 + math.ceil(4 * math.log2(max(unit * highest / float(LUT[1]), 1))))
     weights = LUT[: most + 1].astype(np.float64)
-    log_weight = np.log2(np.maximum(weights, unit * float(counts.sum()) / (1 << PRECISION)))
+    # log2 LUT[w], without a logarithm whose last bit may depend on the machine; class 0 gets the frequency 1.
+    log_weight = 16 + (np.arange(most + 1) - 1) / 4
+    log_weight[0] = math.log2(unit * float(counts.sum()) / (1 << PRECISION))
     cost = weights / (unit * math.log(2)) - counts[:, None] * log_weight
     nearest: Classes = np.argmin(cost, axis=1).astype(np.int64)
     if len(counts) > _PATH_LIMIT:

@@ -59,7 +59,7 @@ format: $(VENV)/.extras-$(DEV) ## let ruff rewrite the sources
 
 .PHONY: wheel-test
 wheel-test: $(VENV)/.ready ## build the wheel, install it without torch away from the tree, and decode with it
-	sh tests/wheel_test.sh $(PY)
+	$(PY) tests/wheel_test.py
 
 .PHONY: regen-vectors
 regen-vectors: $(VENV)/.extras-$(TEST) ## write the conformance vectors anew and say what changed

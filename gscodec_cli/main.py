@@ -47,9 +47,12 @@ def run(arguments: list[str]) -> int:
     """Run `gsv` with `arguments`; every failure is one line on standard error and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        code = cli.main(arguments, prog_name="gsv", standalone_mode=False)
+        with cli.make_context("gsv", arguments) as context:
+            cli.invoke(context)
         sys.stdout.flush()
-        return code if isinstance(code, int) else EXIT_OK
+        return EXIT_OK
+    except click.exceptions.Exit as done:
+        return done.exit_code
     except click.ClickException as error:
         return _fail(error, error.format_message(), EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort) as error:

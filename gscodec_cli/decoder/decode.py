@@ -3,6 +3,7 @@
 
 import math
 import os
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -44,11 +45,12 @@ class StreamDecoder:
         self.limits = limits or Limits()
         self.name = str(source) if isinstance(source, str | os.PathLike) else "stream"
         self.reader = _open(source, self.limits)
+        self._gops: OrderedDict[int, GopRenderer] = OrderedDict()
+        self._closer = weakref.finalize(self, self.reader.close)
         self.header = self.reader.header
-        self.view = make_view(self.header, size, _checked_crop(crop, size or (self.header.width, self.header.height)))
+        self.resize(size, crop)
         self._backend, self._threads = backend, threads
         self._lock = Lock()  # of the reader's file position
-        self._gops: OrderedDict[int, GopRenderer] = OrderedDict()
         self._pts: OrderedDict[int, tuple[int, ...]] = OrderedDict()
         first_frames = [entry.first_frame for entry in self.reader.gop_table]
         self.timeline = Timeline(self.header, first_frames, self._pts_of_gop)
@@ -63,9 +65,18 @@ class StreamDecoder:
         """Size of the file."""
         return self.reader.size
 
-    def resize(self, size: tuple[int, int] | None) -> None:
-        """Draw the whole picture at `size` (width, height) from now on; None for the coded size."""
-        self.view = make_view(self.header, size)
+    def resize(self, size: tuple[int, int] | None, crop: tuple[int, int, int, int] | None = None) -> None:
+        """Draw at `size` (width, height; None for the coded size), and of that only `crop`, from now on.
+
+        Raises UsageError for more pixels than the limits allow or a crop outside the picture.
+        """
+        size = size or (self.header.width, self.header.height)
+        _check_crop(crop, size)
+        pixels = crop[2] * crop[3] if crop else size[0] * size[1]
+        if pixels > self.limits.pixels:
+            allowed = f"the limit is {self.limits.pixels}; raise it with --limit-pixels"
+            raise UsageError(f"frames of {size[0]}x{size[1]} have {pixels} pixels, {allowed}")
+        self.view = make_view(self.header, size, crop)
         self._gops.clear()
 
     def check_range(self, frames: tuple[int, int | None] | None) -> tuple[int, int]:
@@ -160,7 +171,7 @@ class StreamDecoder:
 
     def close(self) -> None:
         """Close the file if the decoder opened it."""
-        self.reader.close()
+        self._closer()
 
 
 def _open(source: str | os.PathLike[str] | BinaryIO | bytes, limits: Limits) -> ContainerReader:
@@ -171,10 +182,9 @@ def _open(source: str | os.PathLike[str] | BinaryIO | bytes, limits: Limits) -> 
         raise MediaError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
-def _checked_crop(crop: tuple[int, int, int, int] | None, size: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def _check_crop(crop: tuple[int, int, int, int] | None, size: tuple[int, int]) -> None:
     if crop is None:
-        return None
+        return
     x, y, width, height = crop
     if x < 0 or y < 0 or width < 1 or height < 1 or x + width > size[0] or y + height > size[1]:
         raise UsageError(f"crop {crop} is outside the picture of {size[0]}x{size[1]} pixels")
-    return crop

@@ -4,6 +4,8 @@
 x264 runs in a thread of its own behind a short queue, so drawing the next frames overlaps with encoding.
 """
 
+from collections.abc import Callable
+from functools import partial
 from queue import Queue
 from threading import Event, Thread
 from typing import Any, BinaryIO
@@ -78,25 +80,32 @@ class X264Writer(FileWriter):
 
     def abandon(self) -> None:
         self.stopping.set()
-        while self.worker.is_alive():
-            if not self.queue.full():
-                self.queue.put(None)
-            self.worker.join(0.02)
+        if self.worker.is_alive():
+            self.queue.put(None)
+            self.worker.join()
 
     def _work(self) -> None:
+        """Encode until None comes. After a failure frames are still taken, so that `write` never waits for ever."""
         durations: dict[int, int] = {}
+        while (item := self.queue.get()) is not None:
+            if self.failure is None and not self.stopping.is_set():
+                self._attempt(partial(self._encode, *item, durations))
+        if self.failure is None and not self.stopping.is_set():
+            self._attempt(partial(self._finish, durations))
+
+    def _attempt(self, step: Callable[[], None]) -> None:
         try:
-            while (item := self.queue.get()) is not None and not self.stopping.is_set():
-                rgb, pts, duration = item
-                durations[pts] = duration
-                self._mux(self._frame(rgb, pts), durations)
-            if not self.stopping.is_set():
-                self._mux(None, durations)
-                self.container.close()
+            step()
         except BaseException as error:
             self.failure = error
-            while not self.stopping.is_set() and self.queue.get() is not None:
-                pass
+
+    def _encode(self, rgb: np.ndarray, pts: int, duration: int, durations: dict[int, int]) -> None:
+        durations[pts] = duration
+        self._mux(self._frame(rgb, pts), durations)
+
+    def _finish(self, durations: dict[int, int]) -> None:
+        self._mux(None, durations)
+        self.container.close()
 
     def _frame(self, rgb: np.ndarray, pts: int) -> av.VideoFrame:
         if self.options.lossless:

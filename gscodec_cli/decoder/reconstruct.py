@@ -154,7 +154,7 @@ class GopRenderer:
             if self._drift is not None:
                 colour = colour + self._drift[active] * tau
         if self._plan is not None:
-            dmean, dcolour = self._plan.evaluate((position + 0.5) / self.frame_count)
+            dmean, dcolour = self._plan.evaluate((position + 0.5) / self.frame_count, threads=self._threads)
             mean = mean + dmean[active].astype(self._dtype) * self._scale
             colour = colour + dcolour[active].astype(self._dtype) @ self._matrix
         return Gaussians2D(mean, self._conic[active], self._feature(colour, weight))
@@ -234,7 +234,7 @@ class _ExactField:
     def __init__(self, weights: FieldWeights, xy: np.ndarray) -> None:
         self._weights, self._xy = weights, xy
 
-    def evaluate(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+    def evaluate(self, t: float, *, threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """See FieldPlan.evaluate; float64."""
         heads = reference_field.field_forward(self._weights, self._xy, t)
         return heads[:, :2] * self._weights.mean_scale, heads[:, 2:] * self._weights.colour_scale

@@ -29,6 +29,7 @@ from gscodec.format.records import (
 )
 
 FRACTION_BITS, MARGIN = 2, 16
+PAPER_FIELD = (8, 10, 128, (2, 4))  # levels, log2 of the table, width, features of the 2D and 3D grids
 
 
 def make_header(width: int = 48, height: int = 32, frames: int = 12, **fields: Any) -> SequenceHeader:
@@ -47,10 +48,13 @@ def make_gop(
     tools: tuple[str, ...] = (),
     log_extent: tuple[float, float] = (0.7, 0.5),
     gain: float = 0.25,
+    field_layout: tuple[int, int, int, tuple[int, int]] = (3, 6, 16, (2, 2)),
 ) -> GopRecord:
-    """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field.
+    """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field,
+    alive (windows that are open all the time).
 
-    `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight.
+    `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight. `field_layout`:
+    see PAPER_FIELD.
     """
     rng = np.random.default_rng([seed, first_frame])
     values = _Values(rng, gaussians)
@@ -69,8 +73,8 @@ def make_gop(
         colour=_colour(values, gain, tools),
         motion=MotionData((values.coded(2, 3.0, 0.25), values.coded(2, 1.0, 0.25))) if "motion" in tools else None,
         drift=DriftData(values.coded(3, gain / 4, 0.01)) if "drift" in tools else None,
-        window=_window(values, frame_count) if "window" in tools else None,
-        field=make_field(rng) if "field" in tools else None,
+        window=_window(values, frame_count, "alive" in tools) if {"window", "alive"} & set(tools) else None,
+        field=make_field(rng, *field_layout) if "field" in tools else None,
     )
 
 
@@ -111,15 +115,17 @@ def _colour(values: _Values, gain: float, tools: tuple[str, ...]) -> ColourData:
     return ColourData(int("ycc" in tools), int(energy), coded)
 
 
-def _window(values: _Values, frame_count: int) -> WindowData:
+def _window(values: _Values, frame_count: int, alive: bool) -> WindowData:
+    if alive:
+        return WindowData(1.5, 2, np.full(values.count, -2), np.full(values.count, 2 * frame_count + 4))
     birth = values.rng.integers(-2, 2 * frame_count, values.count)
     return WindowData(1.5, 2, birth, values.rng.integers(0, 2 * frame_count, values.count))
 
 
 def make_field(
-    rng: np.random.Generator, levels: int = 3, log2_table: int = 6, width: int = 16, features: tuple[int, int] = (2, 2)
+    rng: np.random.Generator, levels: int, log2_table: int, width: int, features: tuple[int, int]
 ) -> FieldRecord:
-    """A hash field of random symbols; the paper's is levels 8, log2_table 10, width 128, features (2, 4)."""
+    """A hash field of random symbols."""
     sides = tuple(int(16 * 1.5**level) for level in range(levels))
     scales = tuple(float(side - 1) for side in sides)
     grid2 = GridRecord(2, features[0], log2_table, sides, scales)

@@ -165,14 +165,16 @@ class GopRenderer:
             return None, slice(None)
         rise = np.clip((position - self._birth) / self._edge + 0.5, 0, 1)
         weight = rise * np.clip((self._death - position) / self._edge + 0.5, 0, 1)
+        if weight.all():
+            return weight[:, None], slice(None)
         active = np.flatnonzero(weight)
-        return weight[active, None].astype(self._dtype, copy=False), active
+        return weight[active, None], active
 
     def _tau(self, position: float, active: slice | np.ndarray) -> Any:
         """Time in half GoPs from the centre of each Gaussian's life, [n, 1], or one number without windows."""
         if self._centre is None:
             return self._dtype(2 * position / self.frame_count)
-        return (2 / self.frame_count * (position - self._centre[active, None])).astype(self._dtype, copy=False)
+        return 2 / self.frame_count * (position - self._centre[active, None])
 
     def _feature(self, colour: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         if weight is not None:

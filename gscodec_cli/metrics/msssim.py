@@ -55,7 +55,16 @@ def _band(outputs: int) -> np.ndarray:
 
 def _blur(planes: np.ndarray) -> np.ndarray:
     """Filter [C, H, W] along both axes, without padding: [C, H - 10, W - 10]."""
-    return _filter_rows(_filter_rows(planes).swapaxes(1, 2)).swapaxes(1, 2)
+    return _filter_columns(_filter_rows(planes))
+
+
+def _filter_columns(planes: np.ndarray) -> np.ndarray:
+    count = planes.shape[1] - _TAPS + 1
+    out = np.empty((planes.shape[0], count, planes.shape[2]), np.float32)
+    for start in range(0, count, _BLOCK):
+        stop = min(start + _BLOCK, count)
+        np.matmul(_band(stop - start).T, planes[:, start : stop + _TAPS - 1], out=out[:, start:stop])
+    return out
 
 
 def _filter_rows(planes: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 #include "field.hpp"
 
 #include <cmath>
-#include <cstring>
 
 #include "pool.hpp"
 
@@ -75,7 +74,7 @@ void TimeSlice::unmix(int l, const float* dslice, float* dtable3) const {
   const int f = grid3_.features;
   const Step s = step(l);
   float* out = dtable3 + levels3_[l].offset * f;
-  std::memset(out, 0, grid3_.entries[l] * f * sizeof(float));
+  clear(out, grid3_.entries[l] * f);
   for (int64_t e = 0; e < sizes_[l]; ++e) {
     const int64_t low = levels_[l].dense ? e + s.low : e ^ s.low, high = levels_[l].dense ? e + s.high : e ^ s.high;
     for (int k = 0; k < f; ++k) out[low * f + k] += (1 - s.fraction) * dslice[e * f + k];
@@ -98,10 +97,10 @@ FieldNetwork::FieldNetwork(const Kernels& k, const FieldWeights& w, bool backwar
   next_ = memory_.resize(static_cast<size_t>(hp) * (2 * net_.inputs_padded + 2 * hp + 2 * kHeadRows + 4) + 256);
 
   std::vector<float> head(kHeadRows * h), bias_head(kHeadRows);
-  std::memcpy(head.data(), w.w_mean, 2 * h * sizeof(float));
-  std::memcpy(head.data() + 2 * h, w.w_colour, 3 * h * sizeof(float));
-  std::memcpy(bias_head.data(), w.b_mean, 2 * sizeof(float));
-  std::memcpy(bias_head.data() + 2, w.b_colour, 3 * sizeof(float));
+  copy_floats(head.data(), w.w_mean, 2 * h);
+  copy_floats(head.data() + 2 * h, w.w_colour, 3 * h);
+  copy_floats(bias_head.data(), w.b_mean, 2);
+  copy_floats(bias_head.data() + 2, w.b_colour, 3);
 
   net_.w1_packed = pack(w.w1, h, net_.inputs, w.inputs(), 1, hp);
   net_.w2_packed = pack(w.w2, h, h, h, 1, hp);
@@ -215,10 +214,10 @@ void FieldPlan::evaluate(float t, float mean_scale, float colour_scale, float* d
   parallel_for(block_count(n_), workers, [&](int64_t block, int worker) {
     const FieldBlock b = network_.block(worker);
     const int points = points_in(block, n_);
-    if (points < kP) std::memset(b.xt, 0, sizeof(float) * kP * net.inputs_padded);
+    if (points < kP) clear(b.xt, kP * net.inputs_padded);
     k_.hash_encode(grid, coords_.data() + 2 * block * kP, points, b.xt + width, net.inputs_padded);
     k_.field_transpose(net, b, width / 4 * 4);
-    std::memcpy(b.x, features_.data() + block * width * kP, sizeof(float) * width * kP);
+    copy_floats(b.x, features_.data() + block * width * kP, width * kP);
     k_.field_forward(net, b);
     store_heads(b.out, points, mean_scale, colour_scale, dmean + 2 * block * kP, dcolour + 3 * block * kP);
   });

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 // Backward pass of the field. Activations are computed again, block by block, which is faster than keeping them.
-#include <cstring>
-
 #include "field.hpp"
 #include "pool.hpp"
 
@@ -62,7 +60,7 @@ class Backward {
 
   void run_group(int64_t group, int worker, const float* dmean, const float* dcolour) {
     const FieldSums target = sums(group);
-    std::memset(target.w1, 0, sums_floats() * sizeof(float));
+    clear(target.w1, sums_floats());
     const FieldBlock b = network_.block(worker);
     for (int64_t i = 0; i < blocks_per_group_; ++i) {
       const int64_t first = (group * blocks_per_group_ + i) * kP;
@@ -74,14 +72,14 @@ class Backward {
                  const float* dcolour) {
     const FieldNet& net = network_.net();
     const int points = static_cast<int>(n_ - first < kP ? n_ - first : kP);
-    std::memset(b.xt, 0, sizeof(float) * kP * net.inputs_padded);
+    clear(b.xt, kP * net.inputs_padded);
     const float* at = coords_.data() + 2 * first;
     const HashGrid grid2 = {2, w_.grid2.features, static_cast<int32_t>(levels2_.size()), levels2_.data(), w_.table2};
     k_.hash_encode(grid2, at, points, b.xt, net.inputs_padded);
     k_.hash_encode(slice_.grid(), at, points, b.xt + w_.grid2.width(), net.inputs_padded);
     k_.field_transpose(net, b, 0);
     k_.field_forward(net, b);
-    std::memset(b.out, 0, sizeof(float) * kHeadRows * kP);
+    clear(b.out, kHeadRows * kP);
     for (int p = 0; p < points; ++p) {
       for (int c = 0; c < 2; ++c) b.out[c * kP + p] = dmean[2 * (first + p) + c];
       for (int c = 0; c < 3; ++c) b.out[(2 + c) * kP + p] = dcolour[3 * (first + p) + c];
@@ -89,7 +87,7 @@ class Backward {
     k_.field_backward(net, b, target);
     const int width = w_.encoded();
     for (int p = 0; p < points; ++p)
-      std::memcpy(dinputs_.data() + (first + p) * width, b.xt + p * net.inputs_padded, width * sizeof(float));
+      copy_floats(dinputs_.data() + (first + p) * width, b.xt + p * net.inputs_padded, width);
   }
 
   // Adds the groups in their order; the total is kept after the last of them.
@@ -107,7 +105,7 @@ class Backward {
   void grad_level2(int level, float* dtable) {
     const HashGrid grid = {2, w_.grid2.features, static_cast<int32_t>(levels2_.size()), levels2_.data(), w_.table2};
     const int64_t f = grid.features;
-    std::memset(dtable + levels2_[level].offset * f, 0, w_.grid2.entries[level] * f * sizeof(float));
+    clear(dtable + levels2_[level].offset * f, w_.grid2.entries[level] * f);
     k_.hash_table_grad(grid, level, coords_.data(), n_, dinputs_.data(), w_.encoded(), dtable);
   }
 
@@ -115,7 +113,7 @@ class Backward {
     const int64_t f = w_.grid3.features;
     float* dslice = dslice_.data();
     float* own = dslice + slice_.offset(level) * f;
-    std::memset(own, 0, slice_.entries(level) * f * sizeof(float));
+    clear(own, slice_.entries(level) * f);
     k_.hash_table_grad(slice_.grid(), level, coords_.data(), n_, dinputs_.data() + w_.grid2.width(), w_.encoded(),
                        dslice);
     slice_.unmix(level, own, dtable);
@@ -135,9 +133,9 @@ class Backward {
     for (int64_t j = 0; j < h; ++j) {
       out.b1[j] = lane_sum(s.bias1 + j * 16);
       out.b2[j] = lane_sum(s.bias2 + j * 16);
-      std::memcpy(out.w1 + j * inputs, s.w1 + j * net.inputs_padded, encoded * sizeof(float));
+      copy_floats(out.w1 + j * inputs, s.w1 + j * net.inputs_padded, encoded);
       for (int64_t i = encoded; i < inputs; ++i) out.w1[j * inputs + i] = out.b1[j] * time[i - encoded];
-      std::memcpy(out.w2 + j * h, s.w2 + j * net.hidden_padded, h * sizeof(float));
+      copy_floats(out.w2 + j * h, s.w2 + j * net.hidden_padded, h);
       for (int c = 0; c < 2; ++c) out.w_mean[c * h + j] = s.head[j * 16 + c];
       for (int c = 0; c < 3; ++c) out.w_colour[c * h + j] = s.head[j * 16 + 2 + c];
     }

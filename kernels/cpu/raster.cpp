@@ -92,9 +92,8 @@ struct Workspace {
 
 class Renderer {
  public:
-  Renderer(const Kernels& kernels, const Scene& scene, int threads)
-      : k_(kernels),
-        scene_(scene),
+  Renderer(const Scene& scene, int threads)
+      : scene_(scene),
         threads_(thread_count(threads)),
         bands_((scene.height + kBandHeight - 1) / kBandHeight),
         cell_width_(scene.width > 64 * 32 ? (scene.width + 63) / 64 : 32),
@@ -192,7 +191,6 @@ class Renderer {
     return b;
   }
 
-  const Kernels& k_;
   const Scene& scene_;
   int threads_;
   int bands_;
@@ -221,7 +219,7 @@ void combine(const Scene& scene, int64_t i, const float* partials, int64_t n, fl
 }  // namespace
 
 void rasterize(const Kernels& k, const Scene& scene, float* out, int threads) {
-  Renderer renderer(k, scene, threads);
+  Renderer renderer(scene, threads);
   const int64_t plane = static_cast<int64_t>(scene.height) * scene.width;
   renderer.each_band([&](const Band& b) {
     k.draw_band(b);
@@ -231,7 +229,7 @@ void rasterize(const Kernels& k, const Scene& scene, float* out, int threads) {
 
 void render_rgb8(const Kernels& k, const Scene& scene, const float* background, float epsilon, uint8_t* out,
                  int threads) {
-  Renderer renderer(k, scene, threads);
+  Renderer renderer(scene, threads);
   renderer.each_band([&](const Band& b) {
     Rgb8 target = {out + static_cast<int64_t>(b.y0) * b.width * 3, static_cast<int64_t>(b.width) * 3, {}, epsilon};
     for (int c = 0; c < 3; ++c) target.background[c] = epsilon * background[c];
@@ -242,7 +240,7 @@ void render_rgb8(const Kernels& k, const Scene& scene, const float* background, 
 
 void rasterize_backward(const Kernels& k, const Scene& scene, const float* grad, float* dmean, float* dconic,
                         float* dfeature, int threads) {
-  Renderer renderer(k, scene, threads);
+  Renderer renderer(scene, threads);
   renderer.slots_for_partials();
   const int64_t plane = static_cast<int64_t>(scene.height) * scene.width;
   renderer.each_band([&](const Band& b) {

@@ -3,12 +3,21 @@
 #pragma once
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <mutex>
 #include <new>
 #include <vector>
 
 namespace gsv {
+
+// memset and memcpy of floats that take null pointers where there is nothing to do
+inline void clear(float* p, size_t count) {
+  if (count) std::memset(p, 0, count * sizeof(float));
+}
+inline void copy_floats(float* to, const float* from, size_t count) {
+  if (count) std::memcpy(to, from, count * sizeof(float));
+}
 
 // Uninitialised, 64-byte aligned, grows and never shrinks.
 template <class T>

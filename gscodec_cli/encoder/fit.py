@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gscodec_cli.encoder.compression import Compression
-from gscodec_cli.encoder.init import add_gaussians, key_frame_model
+from gscodec_cli.encoder.init import ResidualMap, add_gaussians, key_frame_model
 from gscodec_cli.encoder.loss import SquaredError
 from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
 from gscodec_cli.encoder.options import Plan
@@ -99,11 +99,13 @@ class Trainer:
         return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99), eps=1e-15, fused=True), rates
 
     @torch.no_grad()
-    def residuals(self, indices: range, still: bool = False) -> tuple[Tensor, Tensor]:
-        """Target minus picture of some frames, and the targets, [n, 3, H, W] float32."""
-        targets = self.frames[indices.start : indices.stop].float().div_(255)
-        pictures = [self.model.frame(i, self.model.params, self.plan.threads, still=still) for i in indices]
-        return targets - torch.stack(pictures), targets
+    def add(self, count: int, indices: range, *, still: bool = False) -> None:
+        """Add Gaussians where the frames `indices` of the GoP miss most."""
+        found = ResidualMap(self.model.size, self.model.tools.normalised)
+        for index in indices:
+            picture = self.model.frame(index, self.model.params, self.plan.threads, still=still)
+            found.add(picture, self.frames[index].float().div_(255))
+        add_gaussians(self.model, found, count, self.generator)
 
 
 def fit_gop(frames: Tensor, plan: Plan, count: int, seed: int, report: Report) -> Trainer:
@@ -148,7 +150,7 @@ def _fit_key_frame(frames: Tensor, plan: Plan, count: int, generator: torch.Gene
     half = round(steps * 0.35)
     trainer.run(stage, 0, half, key_only=True)
     if count > begin:
-        add_gaussians(model, *trainer.residuals(range(1), still=True), count - begin, generator)
+        trainer.add(count - begin, range(1), still=True)
     trainer.run(stage, half, steps, key_only=True)
     return trainer
 
@@ -164,7 +166,7 @@ def _train_jointly(trainer: Trainer, count: int) -> None:
         done = round(steps * share)
         missing = (count - trainer.model.count) // left
         if missing > 0:
-            add_gaussians(trainer.model, *trainer.residuals(range(len(trainer.frames))), missing, trainer.generator)
+            trainer.add(missing, range(len(trainer.frames)))
     trainer.run(stage, done, steps)
 
 

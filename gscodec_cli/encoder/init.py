@@ -41,31 +41,52 @@ def key_frame_model(frame: Tensor, count: int, tools: Tools, frames: int, genera
     return GopModel(params, tools, frames, (height, width))
 
 
-def add_gaussians(model: GopModel, residuals: Tensor, target: Tensor, count: int, generator: torch.Generator) -> None:
+class ResidualMap:
+    """What is missing from the pictures of a GoP, in cells of CELL pixels, gathered frame by frame.
+
+    energy: [h, w] squared residual of each frame; colour: [3, h, w] mean residual, or mean target under normalised
+    blending.
+    """
+
+    def __init__(self, size: tuple[int, int], use_target: bool) -> None:
+        self.size, self.use_target = size, use_target
+        self.energy: list[Tensor] = []
+        self.colour: list[Tensor] = []
+
+    def add(self, picture: Tensor, target: Tensor) -> None:
+        """Take in one frame: [3, H, W] float32 each."""
+        residual = target - picture
+        self.energy.append(_cells(residual.square().sum(0, keepdim=True))[0])
+        self.colour.append(_cells(target if self.use_target else residual))
+
+
+def add_gaussians(model: GopModel, found: ResidualMap, count: int, generator: torch.Generator) -> None:
     """Add `count` Gaussians where and when the squared residual is largest.
 
-    residuals, target: [T, 3, H, W] float32, T frames or the key frame alone. With windows each new Gaussian lives
-    around its frame.
+    With windows each new Gaussian lives around its frame; a map of one frame stands for the whole GoP.
     """
-    frames, _, height, width = residuals.shape
-    energy = functional.avg_pool2d(residuals.square().sum(1), CELL + 1, CELL, CELL // 2)
-    index = torch.multinomial(
-        energy.flatten().sqrt() + 1e-12, count, replacement=count > energy.numel() // 2, generator=generator
-    )
-    rows, columns = energy.shape[1:]
+    energy = torch.stack(found.energy)
+    frames, rows, columns = energy.shape
+    replace = count > energy.numel() // 2
+    index = torch.multinomial(energy.flatten().sqrt() + 1e-12, count, replacement=replace, generator=generator)
     time, row, column = index // (rows * columns), index // columns % rows, index % columns
-    jitter = torch.randint(0, CELL, (2, count), generator=generator)
-    x, y = (column * CELL + jitter[0]).clamp_max(width - 1), (row * CELL + jitter[1]).clamp_max(height - 1)
-    source = target if model.tools.normalised else residuals * COLOUR_SHARE
-    born = _gaussians(
-        torch.stack([x, y], 1) + 0.5, torch.full((count,), math.log(2.0)), source[time, :, y, x], model.tools
-    )
+    jitter = torch.rand((2, count), generator=generator) * CELL
+    height, width = found.size
+    mean = torch.stack([(column * CELL + jitter[0]).clamp_max(width), (row * CELL + jitter[1]).clamp_max(height)], 1)
+    colour = torch.stack(found.colour)[time, :, row, column]
+    share = 1.0 if found.use_target else COLOUR_SHARE
+    born = _gaussians(mean, torch.full((count,), math.log(2.0)), colour * share, model.tools)
     reach = max(2.0, model.frames / 6) if frames > 1 else float(model.frames)
     low, high = -WINDOW_EDGE / 2, model.frames - 1 + WINDOW_EDGE / 2
     window = torch.stack([(time - reach).clamp_min(low), (time + reach).clamp_max(high)], 1)
     born.update(_motion_params(count, window, model.tools))
     for name, value in born.items():
         model.params[name] = torch.cat([model.params[name].detach(), value])
+
+
+def _cells(image: Tensor) -> Tensor:
+    """Mean of each cell of an image [C, H, W], the last ones smaller."""
+    return functional.avg_pool2d(image[None], CELL, ceil_mode=True)[0]
 
 
 def _gaussians(mean: Tensor, log_radius: Tensor, rgb: Tensor, tools: Tools) -> dict[str, Tensor]:

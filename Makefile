@@ -74,8 +74,10 @@ docs: $(VENV)/.extras-$(RUN) ## write the tables of docs/CLI.md from the code
 	$(PY) -m docs.tables
 
 .PHONY: bench
-bench: $(VENV)/.extras-$(RUN) ## measure the kernels and the decoder on this machine
-	$(PY) benchmarks/run.py
+bench: $(VENV)/.extras-$(RUN) ## measure kernels and decoder on this machine; rows go to benchmarks/results
+	$(PY) benchmarks/kernels.py
+	$(PY) benchmarks/decode.py --made stgv
+	$(PY) benchmarks/decode.py --made main
 
 .PHONY: clean
 clean: ## remove what was built (.venv, build, out)

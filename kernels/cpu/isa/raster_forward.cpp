@@ -63,17 +63,25 @@ GSV_INLINE I16 quantise(F16 x) {
   return truncate(unit * splat(255.f) + splat(0.5f));
 }
 
-// Twelve bytes of four pixels held as 0x00BBGGRR
-GSV_INLINE void pack_pixels(const uint32_t* rgb, uint8_t* out) {
-  const uint32_t words[3] = {rgb[0] | rgb[1] << 24, rgb[1] >> 8 | rgb[2] << 16, rgb[2] >> 16 | rgb[3] << 8};
-#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-  __builtin_memcpy(out, words, 12);
+// The block's pixels as rows of twelve bytes and four bytes of padding, from pixels held as 0x00BBGGRR
+GSV_INLINE void pack_rows(I16 rgb, uint8_t* out) {
+#if defined(__AVX2__)
+  const __m128i order = _mm_setr_epi8(0, 1, 2, 4, 5, 6, 8, 9, 10, 12, 13, 14, -1, -1, -1, -1);
+#if defined(__AVX512DQ__)
+  rgb.v[0] = (NativeI)_mm512_shuffle_epi8((__m512i)rgb.v[0], _mm512_broadcast_i32x4(order));
 #else
-  for (int i = 0; i < 12; ++i) out[i] = (uint8_t)(words[i / 4] >> (i % 4 * 8));
+  GSV_EACH(rgb.v[i] = (NativeI)_mm256_shuffle_epi8((__m256i)rgb.v[i], _mm256_broadcastsi128_si256(order)));
+#endif
+  store((int32_t*)out, rgb);
+#else
+  uint32_t pixel[kBlockPixels];
+  store((int32_t*)pixel, rgb);
+  for (int p = 0; p < kBlockPixels; ++p)
+    for (int c = 0; c < 3; ++c) out[p / kBlock * 16 + p % kBlock * 3 + c] = (uint8_t)(pixel[p] >> (8 * c));
 #endif
 }
 
-GSV_INLINE void block_rgb(const Band& b, const Rgb8& target, const float* p, uint32_t* rgb) {
+GSV_INLINE void block_rows(const Band& b, const Rgb8& target, const float* p, uint8_t* rows) {
   I16 q[3];
   const F16 weight = b.channels == 4 ? splat(1.f) / (load(p + 3 * kBlockPixels) + splat(target.epsilon)) : splat(1.f);
   for (int c = 0; c < 3; ++c) {
@@ -81,7 +89,7 @@ GSV_INLINE void block_rgb(const Band& b, const Rgb8& target, const float* p, uin
     if (b.channels == 4) v = (v + splat(target.background[c])) * weight;
     q[c] = quantise(v);
   }
-  store((int32_t*)rgb, q[0] | shift_left(q[1], 8) | shift_left(q[2], 16));
+  pack_rows(q[0] | shift_left(q[1], 8) | shift_left(q[2], 16), rows);
 }
 
 void store_rgb8(const Band& b, const Rgb8& target) {
@@ -89,17 +97,15 @@ void store_rgb8(const Band& b, const Rgb8& target) {
   for (int k = 0; k * kBlock < b.rows; ++k) {
     const int rows = b.rows - k * kBlock < kBlock ? b.rows - k * kBlock : kBlock;
     const float* p = b.buffer + k * b.blocks * block_floats;
-    for (int x = 0; x < b.width; x += kBlock, p += block_floats) {
-      uint32_t rgb[kBlockPixels];
-      block_rgb(b, target, p, rgb);
-      const int columns = b.width - x < kBlock ? b.width - x : kBlock;
-      for (int y = 0; y < rows; ++y) {
-        uint8_t bytes[12];
-        pack_pixels(rgb + y * kBlock, bytes);
-        uint8_t* out = target.out + (k * kBlock + y) * target.stride + x * 3;
-        if (columns == kBlock) __builtin_memcpy(out, bytes, 12);
-        else for (int i = 0; i < columns * 3; ++i) out[i] = bytes[i];
-      }
+    uint8_t* out = target.out + k * kBlock * target.stride;
+    for (int x = 0; x < b.width; x += kBlock, p += block_floats, out += kBlock * 3) {
+      uint8_t bytes[kBlock * 16] __attribute__((aligned(64)));
+      block_rows(b, target, p, bytes);
+      const int left = (b.width - x) * 3;
+      // Sixteen bytes at once where the next block will write over the padding
+      for (int y = 0; y < rows; ++y)
+        if (left >= 16) __builtin_memcpy(out + y * target.stride, bytes + y * 16, 16);
+        else __builtin_memcpy(out + y * target.stride, bytes + y * 16, left < 12 ? left : 12);
     }
   }
 }

@@ -73,7 +73,8 @@ def _describe(error: Exception) -> str:
     from gscodec.kernels.errors import KernelError
 
     if isinstance(error, GsvError | KernelError | OSError):
-        return _one_line(error)
+        file = getattr(error, "file", "")  # set where a verb knows which file is to blame
+        return f"{file}: {_one_line(error)}" if file else _one_line(error)
     return f"unexpected {type(error).__name__}: {_one_line(error)}; set GSV_DEBUG=1 to see where"
 
 

@@ -140,12 +140,12 @@ class GopRenderer:
         return np.ascontiguousarray(values, dtype=self._dtype)
 
     @np.errstate(over="ignore", invalid="ignore")
-    def gaussians(self, position: float) -> Gaussians2D:
+    def gaussians(self, position: float, *, keep_all: bool = False) -> Gaussians2D:
         """The Gaussians at frame position `position` (0..frame_count-1 are the frames) in pixels of the view.
 
-        Those whose window weight is 0 are left out. float32, or float64 for the engine `reference`.
+        Those whose window weight is 0 are left out unless `keep_all`. float32, or float64 for the engine `reference`.
         """
-        weight, active = self._window(position)
+        weight, active = self._window(position, keep_all)
         mean, colour = self._mean[active], self._colour[active]
         if self._motion is not None or self._drift is not None:
             tau = self._tau(position, active)
@@ -159,13 +159,13 @@ class GopRenderer:
             colour = colour + dcolour[active].astype(self._dtype) @ self._matrix
         return Gaussians2D(mean, self._conic[active], self._feature(colour, weight))
 
-    def _window(self, position: float) -> tuple[np.ndarray | None, slice | np.ndarray]:
+    def _window(self, position: float, keep_all: bool) -> tuple[np.ndarray | None, slice | np.ndarray]:
         """Weights [n, 1] of the Gaussians that live at `position` and which they are; (None, all) without windows."""
         if self._birth is None or self._death is None:
             return None, slice(None)
         rise = np.clip((position - self._birth) / self._edge + 0.5, 0, 1)
         weight = rise * np.clip((self._death - position) / self._edge + 0.5, 0, 1)
-        if weight.all():
+        if keep_all or weight.all():
             return weight[:, None], slice(None)
         active = np.flatnonzero(weight)
         return weight[active, None], active

@@ -4,7 +4,8 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from typing import Any
 
@@ -93,6 +94,18 @@ def take_limits(options: dict[str, Any]) -> Any:
     from gscodec.format.limits import Limits
 
     return Limits(**{f.name: options.pop(f"limit_{f.name}") for f in dataclasses.fields(Limits)})
+
+
+@contextmanager
+def naming(path: str) -> Iterator[None]:
+    """Put the file's name before the message of a FormatError or LimitError of the block."""
+    from gscodec.format.errors import FormatError, LimitError
+
+    try:
+        yield
+    except (FormatError, LimitError) as error:
+        error.file = path  # type: ignore[union-attr]
+        raise
 
 
 def note(text: str, *, quiet: bool = False) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 
 import click
 
+from gscodec.format.limits import Limits
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.timeline import Timeline
 from gscodec_cli.errors import UsageError
-from gscodec_cli.verbs.common import MAX_SIDE, FrameRange, FrameSize, Rate, limit_options, note, take_limits
+from gscodec_cli.verbs.common import MAX_SIDE, FrameRange, FrameSize, Rate, limit_options, naming, note, take_limits
 from gscodec_cli.verbs.progress import progress_bar
 from gscodec_cli.video.writer import DEFAULT_CRF, KEEPS_TIMES, ClipFormat, WriteOptions, open_writer
 
@@ -56,8 +57,13 @@ def command(source: str, output: str, quiet: bool, **options: Any) -> None:
     OUT is .mp4, .mov or .mkv (x264), .y4m, .png with a number in its name (frame_%04d.png), .npy, or - for raw RGB24
     on standard output.
     """
-    began = time.monotonic()
     limits = take_limits(options)
+    with naming(source):
+        _decode(source, output, limits, quiet, options)
+
+
+def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict[str, Any]) -> None:
+    began = time.monotonic()
     decoder = StreamDecoder(source, backend=options["backend"], threads=options["threads"], limits=limits)
     decoder.resize(_output_size(decoder, options["size"], options["scale"]))
     start, stop = decoder.check_range(options["frames"])
@@ -77,9 +83,8 @@ def command(source: str, output: str, quiet: bool, **options: Any) -> None:
         first_number=start,
     )
     _write(decoder, schedule, output, clip, target, quiet)
-    seconds = time.monotonic() - began
-    size = f"{clip.width}x{clip.height}"
-    note(f"{output}: {clip.frame_count} frames of {size} in {seconds:.1f} s", quiet=quiet or output == "-")
+    done = f"{clip.frame_count} frames of {clip.width}x{clip.height} in {time.monotonic() - began:.1f} s"
+    note(f"{output}: {done}", quiet=quiet or output == "-")
 
 
 def _write(

@@ -9,8 +9,9 @@ from typing import Any
 import click
 import numpy as np
 
+from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.errors import MediaError
-from gscodec_cli.verbs.common import FrameRange, limit_options, print_json, take_limits
+from gscodec_cli.verbs.common import FrameRange, limit_options, naming, print_json, take_limits
 from gscodec_cli.verbs.progress import progress_bar
 
 
@@ -67,14 +68,18 @@ def _open(path: str, frames: tuple[int, int | None] | None, threads: int, limits
 
 
 def _open_gsv(path: str, frames: tuple[int, int | None] | None, threads: int, limits: Any) -> _Clip:
-    from gscodec_cli.decoder.decode import StreamDecoder
-
-    decoder = StreamDecoder(path, threads=threads, limits=limits)
+    with naming(path):
+        decoder = StreamDecoder(path, threads=threads, limits=limits)
     header = decoder.header
     start, stop = decoder.check_range(frames)
     matrix = header.matrix_coefficients
     bits = None if frames else 8 * decoder.file_bytes
-    return _Clip(path, header.width, header.height, stop - start, matrix, decoder.frames(start, stop), bits)
+    return _Clip(path, header.width, header.height, stop - start, matrix, _drawn(decoder, start, stop), bits)
+
+
+def _drawn(decoder: StreamDecoder, start: int, stop: int) -> Iterator[np.ndarray]:
+    with naming(decoder.name):
+        yield from decoder.frames(start, stop)
 
 
 def _check_comparable(ref: _Clip, dist: _Clip) -> None:

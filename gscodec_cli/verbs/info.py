@@ -12,7 +12,7 @@ from gscodec.format.describe import describe, file_bits
 from gscodec.format.gop import read_gop_header
 from gscodec.format.records import PROFILES, GopHeader
 from gscodec_cli.decoder.decode import StreamDecoder
-from gscodec_cli.verbs.common import limit_options, print_json, take_limits
+from gscodec_cli.verbs.common import limit_options, naming, print_json, take_limits
 
 
 def _print_backends(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -41,11 +41,13 @@ def _print_backends(ctx: click.Context, param: click.Parameter, value: bool) -> 
 @limit_options
 def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:
     """Show header, GoPs and bits by component of IN.gsv; every byte of the file is checked."""
-    decoder = StreamDecoder(source, limits=take_limits(options))
-    if offsets:
-        _print_offsets(decoder.reader)
-        return
-    facts = _facts(decoder)
+    limits = take_limits(options)
+    with naming(source):
+        decoder = StreamDecoder(source, limits=limits)
+        if offsets:
+            _print_offsets(decoder.reader)
+            return
+        facts = _facts(decoder)
     if as_json:
         print_json(facts)
     else:

@@ -40,9 +40,9 @@ def names(folder) -> list[str]:
         (["decode", "clip.gsv", "-o", "none/a.mp4"], 1, "no folder"),
         (["decode", "clip.gsv", "-o", "a.avi"], 2, "expected one of"),
         (["decode", "missing.gsv", "-o", "a.mp4"], 1, "No such file"),
-        (["decode", "text.gsv", "-o", "a.mp4"], 1, "not a valid .gsv file"),
-        (["info", "text.gsv"], 1, "not a valid .gsv file"),
-        (["eval", "text.gsv", "clip.gsv"], 1, "not a valid .gsv file"),
+        (["decode", "text.gsv", "-o", "a.mp4"], 1, "text.gsv: not a valid .gsv file: byte 0x0"),
+        (["info", "text.gsv"], 1, "text.gsv: not a valid .gsv file"),
+        (["eval", "clip.gsv", "text.gsv"], 1, "text.gsv: not a valid .gsv file"),
         (["eval", "text.mp4", "clip.gsv"], 1, "not a readable video"),
     ],
 )

@@ -1,0 +1,622 @@
+# SPDX-License-Identifier: MIT
+"""A complete .gsv decoder in one file, written from SPEC.md: python minimal_decoder.py in.gsv out.npy
+
+Only the standard library and numpy; slow, and meant to be read beside the specification: numbers in comments are its
+sections, codes in `require` its requirements. Output: the frames, uint8 [frames, height, width, 3], as R, G, B.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+import sys
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+SIGNATURE = bytes.fromhex("89 47 53 56 0D 0A 1A 0A")
+KNOWN_CHUNKS = (b"SEQH", b"GOPD", b"INDX", b"ENDF")
+# 9.2: level -> pixels per frame, Gaussians per GoP, covered pixels per frame
+LEVELS = {1: (2**17, 2**15, 2**26), 2: (2**20, 2**17, 2**28), 3: (2**21, 2**18, 2**29), 4: (2**23, 2**20, 2**31)}
+LEVELS[5] = (2**26, 2**22, 2**33)
+# 7.2: floor(2^16 * 2^((w - 1) / 4)), from integer square roots alone: the fourth root of 2^(64 + w - 1)
+WEIGHTS = [0] + [math.isqrt(math.isqrt(1 << (64 + w - 1))) for w in range(1, 64)]
+MAX_OUTPUT = 1 << 34  # bytes of all frames together; ours, as section 10 advises
+CUTOFF = 4.5  # 7.8: a Gaussian's support is sigma < 4.5
+
+SEQUENCE_FIELDS = (  # 5.4, in file order: names by descriptor
+    "profile:u8 level:u8 width:uvar height:uvar sar_num:uvar sar_den:uvar bit_depth:u8 colour_primaries:u8 "
+    "transfer_characteristics:u8 matrix_coefficients:u8 full_range:u8 time_base_num:uvar time_base_den:uvar "
+    "frame_duration:uvar start_pts:svar64 max_gop_frames:uvar frame_count:uvar"
+)
+
+
+class Malformed(Exception):
+    """The file breaks a requirement of the specification."""
+
+
+def require(condition: object, rule: str, what: str) -> None:
+    if not condition:
+        raise Malformed(f"{what} ({rule})")
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Fields and planes: bytes to integers
+
+
+class Reader:
+    """Reads one field after the other from bytes (5.1)."""
+
+    def __init__(self, data: bytes, at: int = 0) -> None:
+        self.data, self.at = data, at
+
+    def take(self, n: int) -> bytes:
+        require(n <= len(self.data) - self.at, "C-6.1-1", f"data ends at byte {len(self.data)} inside a field")
+        self.at += n
+        return self.data[self.at - n : self.at]
+
+    def u8(self) -> int:
+        return self.take(1)[0]
+
+    def le(self, n: int) -> int:
+        return int.from_bytes(self.take(n), "little")
+
+    def uvar(self, most: int = 5, bits: int = 32) -> int:
+        value = 0
+        for i in range(most):
+            byte = self.u8()
+            value |= (byte & 127) << (7 * i)
+            if byte < 128:
+                require(byte or i == 0, "C-6.1-2", "a variable-length integer is longer than needed")
+                require(value < 1 << bits, "C-6.1-3", "a variable-length integer is too large")
+                return value
+        raise Malformed("a variable-length integer does not end (C-6.1-2)")
+
+    def uvar64(self) -> int:
+        return self.uvar(10, 64)
+
+    def svar(self, most: int = 5, bits: int = 32) -> int:
+        code = self.uvar(most, bits)
+        return -(code + 1 >> 1) if code & 1 else code >> 1
+
+    def svar64(self) -> int:
+        return self.svar(10, 64)
+
+    def f32(self) -> np.float32:
+        value = struct.unpack("<f", self.take(4))[0]
+        require(math.isfinite(value), "C-6.1-4", "a number is not finite")
+        return np.float32(value)
+
+    def step(self) -> np.float32:
+        value = self.f32()
+        require(value > 0, "C-6.8-2", "a quantiser step is not positive")
+        return value
+
+    def packed(self, widths: np.ndarray) -> np.ndarray:
+        """Numbers of widths[i] bits each, least significant bit first, filled up with zero bits (3.3)."""
+        total = int(widths.sum())
+        bits = np.unpackbits(np.frombuffer(self.take((total + 7) // 8), np.uint8), bitorder="little")
+        require(not bits[total:].any(), "C-6.11-8", "the bits that fill up a byte are not zero")
+        starts, values = np.cumsum(widths) - widths, np.zeros(len(widths), np.int64)
+        for b in range(int(widths.max(initial=0))):
+            has = widths > b
+            values[has] |= bits[starts[has] + b].astype(np.int64) << b
+        return values
+
+    def table(self, n: int) -> list[int]:
+        """n weight classes: zigzag differences in Rice codes (5.12, 6.12)."""
+        k = self.u8()
+        require(k <= 5, "C-6.12-1", f"rice_k is {k}")
+        position, classes, last = 8 * self.at, [], 0
+
+        def bit() -> int:
+            nonlocal position
+            require(position < 8 * len(self.data), "C-6.1-1", "data ends inside a table")
+            position += 1
+            return self.data[position - 1 >> 3] >> (position - 1 & 7) & 1
+
+        for _ in range(n):
+            ones = 0
+            while bit():
+                ones += 1
+                require(ones <= 126, "C-6.12-2", "a weight class is out of range")
+            z = ones << k | sum(bit() << b for b in range(k))
+            last += -(z + 1 >> 1) if z & 1 else z >> 1
+            require(0 <= last <= 63, "C-6.12-2", "a weight class is out of range")
+            classes.append(last)
+        while position % 8:
+            require(not bit(), "C-6.11-8", "the bits that fill up a byte are not zero")
+        self.at = position // 8
+        return classes
+
+    def rans(self, n: int, count: int) -> np.ndarray:
+        """`count` values of 0 .. n - 1 (5.12, 7.2, 7.3)."""
+        if n == 1:
+            return np.zeros(count, np.int64)
+        weights = [WEIGHTS[w] for w in self.table(n)]
+        total = sum(weights)
+        require(total, "C-6.12-3", "the weights of a table are all 0")
+        freq = [1 + w * (2**24 - n) // total for w in weights]
+        freq[freq.index(max(freq))] += 2**24 - sum(freq)
+        cum = [0]
+        for f in freq:
+            cum.append(cum[-1] + f)
+        words = np.frombuffer(self.take(4 * self.uvar()), "<u4").tolist()  # a stack: taken from the end
+        require(not words or words[-1], "C-6.11-6", "the last word is 0")
+        state, values = 0, []
+        for _ in range(min(2, len(words))):
+            state = state << 32 | words.pop()
+        for _ in range(count):
+            q = state & 0xFFFFFF
+            k = bisect_right(cum, q) - 1
+            state = freq[k] * (state >> 24) + q - cum[k]
+            if state < 2**32 and words:
+                state = state << 32 | words.pop()
+            values.append(k)
+        require(state == 0 and not words, "C-6.11-7", "the entropy decoder does not end empty")
+        return np.array(values, np.int64)
+
+    def tokens(self, count: int, most: int) -> np.ndarray:
+        """Tokens with raw bits (7.4)."""
+        n = self.uvar()
+        require(1 <= n <= most, "C-6.11-4", f"token_count is {n}")
+        token = self.rans(n, count)
+        widths = np.where(token < 16, 0, (token - 16) // 4 + 2)
+        return np.where(token < 16, token, ((4 + (token - 16) % 4) << widths) + self.packed(widths))
+
+    def plane(self, count: int) -> np.ndarray:
+        """`count` symbols (5.11, 6.11)."""
+        if count == 0:
+            return np.zeros(0, np.int64)
+        model = self.u8()
+        require(model <= 2, "C-6.11-1", f"entropy_model is {model}")
+        minimum = self.svar()
+        if model == 0:
+            width = self.u8()
+            require(width <= 32, "C-6.11-3", f"bit_width is {width}")
+            values = self.packed(np.full(count, width))
+        elif model == 1:
+            n = self.uvar()
+            require(1 <= n <= 4096, "C-6.11-4", f"symbol_count is {n}")
+            values = self.rans(n, count)
+        else:
+            values = self.tokens(count, 128)
+        require(int(values.max()) + minimum < 2**31, "C-6.11-5", "a symbol is too large")
+        return values + minimum
+
+    def gap_plane(self, count: int) -> np.ndarray:
+        if count == 0:
+            return np.zeros(0, np.int64)
+        require(self.u8() == 2, "C-6.11-2", "entropy_model of the gaps is not 2")
+        return self.tokens(count, 192)
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The group of pictures: section 5.5 to 5.10
+
+
+class Gop:
+    """What a GOPD payload says: fields and quantiser steps in `head`, planes in `symbols`, both by name."""
+
+    def __init__(self, sequence: dict[str, Any]) -> None:
+        self.sequence = sequence
+        self.head: dict[str, Any] = {}
+        self.symbols: dict[str, np.ndarray] = {}
+
+
+def read_gop(payload: bytes, sequence: dict[str, Any]) -> Gop:
+    r, gop = Reader(payload), Gop(sequence)
+    head = gop.head
+    read_gop_header(r, gop)
+    n = head["gaussian_count"]
+    read_means(r, gop)
+    head["shape_type"] = choice(r, "shape_type", "C-6.7-1")
+    read_coded(r, gop, "shape", 3)
+    head["colour_space"] = choice(r, "colour_space", "C-6.7-2")
+    head["colour_norm"] = choice(r, "colour_norm", "C-6.7-3")
+    read_coded(r, gop, "colour", 3)
+    for k in range(1, head["motion_degree"] + 1):
+        read_coded(r, gop, f"motion[{k}]", 2)
+    if head["colour_drift"]:
+        read_coded(r, gop, "drift_data", 3)
+    if head["window_type"]:
+        head["edge"], head["denominator"] = r.f32(), r.u8()
+        require(head["edge"] > 0, "C-6.9-1", "edge is not positive")
+        require(1 <= head["denominator"] <= 16, "C-6.9-2", f"denominator is {head['denominator']}")
+        gop.symbols["birth"], gop.symbols["duration"] = r.plane(n), r.plane(n)
+        require((np.abs(gop.symbols["birth"]) <= 2**20).all(), "C-6.9-3", "a birth is out of range")
+        duration = gop.symbols["duration"]
+        require(((duration >= 0) & (duration <= 2**20)).all(), "C-6.9-4", "a duration is out of range")
+    if head["field_type"]:
+        read_field(r, gop)
+    require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
+    tools = ["blend_mode", "motion_degree", "colour_drift", "window_type", "shape_type", "colour_space", "colour_norm"]
+    used = [name for name in tools if head[name]]
+    require(sequence["profile"] == 1 or not used, "C-6.5-15", f"profile 0 has no {', '.join(used)}")
+    return gop
+
+
+def choice(r: Reader, name: str, rule: str, largest: int = 1) -> int:
+    value = r.u8()
+    require(value <= largest, rule, f"{name} is {value}")
+    return value
+
+
+def read_gop_header(r: Reader, gop: Gop) -> None:
+    sequence, head = gop.sequence, gop.head
+    head["first_frame"], head["frame_count"] = r.uvar(), r.uvar()
+    require(1 <= head["frame_count"] <= sequence["max_gop_frames"], "C-6.5-1", "frame_count of a GoP is out of range")
+    fits = head["first_frame"] + head["frame_count"] <= sequence["frame_count"]
+    require(fits, "C-6.5-2", "a GoP goes beyond the end of the sequence")
+    if sequence["frame_duration"] == 0:
+        head["pts"] = [r.svar64()]
+        for _ in range(head["frame_count"] - 1):
+            delta = r.uvar()
+            require(delta, "C-6.5-3", "two frames have the same time stamp")
+            head["pts"].append(head["pts"][-1] + delta)
+        right = head["first_frame"] or head["pts"][0] == sequence["start_pts"]
+        require(right, "C-6.5-4", "first_pts of frame 0 is not start_pts")
+        require(head["pts"][-1] < 2**63, "C-6.4-10", "a time stamp is out of range")
+    choice(r, "reference_mode", "C-6.5-6", 0)
+    n = head["gaussian_count"] = r.uvar()
+    require(n <= LEVELS[sequence["level"]][1], "C-6.5-7", "more Gaussians than the level allows")
+    require(n <= 8 * len(r.data), "C-6.5-8", "more Gaussians than the chunk can hold")
+    head["blend_mode"] = choice(r, "blend_mode", "C-6.5-9")
+    if head["blend_mode"]:
+        head["background"], head["blend_epsilon"] = [r.f32() for _ in range(3)], r.f32()
+        require(head["blend_epsilon"] > 0, "C-6.5-10", "blend_epsilon is not positive")
+    head["motion_degree"] = choice(r, "motion_degree", "C-6.5-11", 3)
+    head["colour_drift"] = choice(r, "colour_drift", "C-6.5-12")
+    head["window_type"] = choice(r, "window_type", "C-6.5-13")
+    head["field_type"] = choice(r, "field_type", "C-6.5-14")
+
+
+def read_means(r: Reader, gop: Gop) -> None:
+    """Sorted Morton codes to grid positions (5.6, 7.5)."""
+    fraction = gop.head["fraction_bits"] = choice(r, "fraction_bits", "C-6.6-1", 8)
+    margin = gop.head["margin"] = r.u8()
+    limits = [(gop.sequence[side] + 2 * margin) << fraction for side in ("width", "height")]
+    require(max(limits) <= 2**24, "C-6.6-2", "the grid of the means is too large")
+    gap = r.gap_plane(gop.head["gaussian_count"])
+    require(sum(gap.tolist()) < 2**48, "C-6.6-4", "a position has more than 48 bits")
+    code, grid = np.cumsum(gap), np.zeros((len(gap), 2), np.int64)
+    for b in range(24):
+        grid[:, 0] |= (code >> 2 * b & 1) << b
+        grid[:, 1] |= (code >> 2 * b + 1 & 1) << b
+    require((grid < limits).all(), "C-6.6-3", "a Gaussian is outside the grid")
+    gop.symbols["grid"] = grid
+
+
+def read_coded(r: Reader, gop: Gop, name: str, components: int) -> None:
+    """Numbers of one kind under one of the two quantisers (5.8)."""
+    n, kind = gop.head["gaussian_count"], choice(r, "quantiser_type", "C-6.8-1")
+    if kind == 0:
+        gop.head[name] = [(r.step(), r.f32()) for _ in range(components)]
+        gop.symbols[name] = np.stack([r.plane(n) for _ in range(components)], axis=1)
+        return
+    stages, log2 = r.u8(), r.u8()
+    require(1 <= stages <= 8, "C-6.8-3", f"stage_count is {stages}")
+    require(1 <= log2 <= 10, "C-6.8-4", f"codebook_log2 is {log2}")
+    gop.head[name] = [(r.step(), None) for _ in range(stages)]
+    for m in range(stages):
+        gop.symbols[f"{name}.codebook[{m}]"] = r.plane(components << log2).reshape(-1, components)
+    index = np.stack([r.plane(n) for _ in range(stages)], axis=1)
+    require(((index >= 0) & (index < 1 << log2)).all(), "C-6.8-5", "an index is outside its codebook")
+    gop.symbols[name] = index
+
+
+def read_grid(r: Reader) -> dict[str, Any]:
+    levels = choice(r, "level_count", "C-6.10-2", 16)
+    features = r.u8()
+    require(features in (1, 2, 4, 8), "C-6.10-3", f"feature_count is {features}")
+    log2 = choice(r, "log2_table_size", "C-6.10-4", 20)
+    shape = []
+    for _ in range(levels):
+        resolution, scale = r.uvar(), r.f32()
+        require(2 <= resolution <= 65535, "C-6.10-5", f"resolution is {resolution}")
+        require(0 < scale <= resolution, "C-6.10-6", f"scale is {scale}")
+        shape.append((resolution, scale))
+    return {"features": features, "size": 1 << log2, "levels": shape}
+
+
+def read_field(r: Reader, gop: Gop) -> None:
+    """The hash field: geometry, then all tensors (5.10, 6.10)."""
+    f: dict[Any, Any] = {"input_scale": [r.f32() for _ in range(3)]}
+    require(all(0 < s <= 1 for s in f["input_scale"]), "C-6.10-1", "input_scale is out of range")
+    f[2], f[3] = read_grid(r), read_grid(r)
+    f["frequencies"] = choice(r, "frequency_count", "C-6.10-7", 16)
+    h = f["hidden"] = r.uvar()
+    require(1 <= h <= 1024, "C-6.10-8", f"hidden_width is {h}")
+    f["mean_scale"], f["colour_scale"] = r.f32(), r.f32()
+    inputs = sum(len(f[d]["levels"]) * f[d]["features"] for d in (2, 3)) + 2 * f["frequencies"]
+    require(inputs, "C-6.10-9", "the network has no input")
+    sizes = {}
+    for d in (2, 3):
+        for i, (resolution, _) in enumerate(f[d]["levels"]):
+            sizes[f"grid{d}_table[{i}]"] = min((resolution**d + 7) // 8 * 8, f[d]["size"]) * f[d]["features"]
+    sizes |= {"w1": h * inputs, "b1": h, "w2": h * h, "b2": h}
+    sizes |= {"w_mean": 2 * h, "b_mean": 2, "w_colour": 3 * h, "b_colour": 3}
+    require(sum(sizes.values()) <= 2**16 + 64 * len(r.data), "C-6.10-10", "the field has too many parameters")
+    f["steps"] = {}
+    for name, size in sizes.items():
+        f["steps"][name] = r.step()
+        gop.symbols[f"field.{name}"] = r.plane(size)
+    gop.head["field"] = f
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# The file: sections 5.2 to 5.4, 5.13, 5.14
+
+
+def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
+    """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
+    require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
+    require(data[8:10] == b"\0\1", "C-6.2-2", "the version is not 0.1")
+    require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
+    r, chunks = Reader(data, 10), []
+    while r.at < len(data):
+        start, kind, flags = r.at, r.take(4), r.u8()
+        payload = r.take(r.le(4))
+        crc = zlib.crc32(data[start : r.at])
+        require(r.le(4) == crc, "C-6.3-4", f"the CRC of the chunk at byte {start} is wrong")
+        require(flags < 2, "C-6.3-1", f"reserved flags are set at byte {start}")
+        known = kind in KNOWN_CHUNKS
+        require(known or not flags, "C-6.3-2", f"a critical chunk of unknown type at byte {start}")
+        require(flags or not known, "C-6.3-3", f"a chunk is not marked critical at byte {start}")
+        chunks.append((kind, start, r.at, payload))
+    require(chunks[0][0] == b"SEQH", "C-6.2-3", "the first chunk is not SEQH")
+    chunks = [chunk for chunk in chunks if chunk[0] in KNOWN_CHUNKS]
+    order = [b"SEQH", *[b"GOPD"] * max(1, len(chunks) - 3), b"INDX", b"ENDF"]
+    require([kind for kind, *_ in chunks] == order, "C-6.2-3", "chunks are missing or out of order")
+    require(len(chunks[-1][3]) == 8, "C-6.2-4", "the file does not end in ENDF")
+    return chunks
+
+
+def read_sequence(payload: bytes) -> dict[str, Any]:
+    r, s = Reader(payload), {}
+    for name, descriptor in (item.split(":") for item in SEQUENCE_FIELDS.split()):
+        s[name] = getattr(r, descriptor)()
+    require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of SEQH")
+    require(s["profile"] <= 1, "C-6.4-1", f"profile is {s['profile']}")
+    require(s["level"] in LEVELS, "C-6.4-2", f"level is {s['level']}")
+    require(1 <= s["width"] <= 65535 and 1 <= s["height"] <= 65535, "C-6.4-3", "the size is out of range")
+    require(s["width"] * s["height"] <= LEVELS[s["level"]][0], "C-6.4-4", "frames are larger than the level allows")
+    ratios = s["sar_num"] and s["sar_den"] and s["time_base_num"] and s["time_base_den"]
+    require(ratios, "C-6.4-5", "the aspect ratio or the time base has a 0")
+    require(s["bit_depth"] == 8, "C-6.4-6", f"bit_depth is {s['bit_depth']}")
+    require(s["full_range"] <= 2, "C-6.4-7", f"full_range is {s['full_range']}")
+    require(1 <= s["max_gop_frames"] <= 4096, "C-6.4-8", f"max_gop_frames is {s['max_gop_frames']}")
+    require(s["frame_count"], "C-6.4-9", "there are no frames")
+    end = s["start_pts"] + s["frame_count"] * s["frame_duration"]
+    require(end < 2**63, "C-6.4-10", "a time stamp is out of range")
+    return s
+
+
+def read_file(data: bytes) -> list[Gop]:
+    """Everything in the file, checked; no floating-point arithmetic so far."""
+    chunks = read_chunks(data)
+    sequence = read_sequence(chunks[0][3])
+    gops, frame, pts = [], 0, None
+    for _, _, _, payload in chunks[1:-2]:
+        gop = read_gop(payload, sequence)
+        require(gop.head["first_frame"] == frame, "C-6.2-5", "GoPs do not follow each other in display order")
+        frame += gop.head["frame_count"]
+        if "pts" in gop.head:
+            require(pts is None or gop.head["pts"][0] > pts, "C-6.5-5", "time stamps go back")
+            pts = gop.head["pts"][-1]
+        gops.append(gop)
+    require(frame == sequence["frame_count"], "C-6.2-5", "frames are missing")
+    check_index(chunks, gops)
+    return gops
+
+
+def check_index(chunks: list[tuple[bytes, int, int, bytes]], gops: list[Gop]) -> None:
+    """INDX and ENDF (6.13, 6.14) say what reading the file front to back found."""
+    _, start, end, payload = chunks[-2]
+    r, at, entries = Reader(payload), 0, []
+    for _ in range(r.uvar()):
+        at += r.uvar64()
+        entries.append((at, at + r.uvar(), r.uvar()))
+        at = entries[-1][1]
+    require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of INDX")
+    frames = gops[0].sequence["frame_count"]
+    require(sum(count for *_, count in entries) == frames, "C-6.13-1", "frame counts of the index do not add up")
+    inside = all(a >= chunks[0][2] and b <= start and b - a > 13 for a, b, _ in entries)
+    require(inside, "C-6.13-2", "the index points out of the data")
+    found = [(a, b, gop.head["frame_count"]) for (_, a, b, _), gop in zip(chunks[1:-2], gops, strict=True)]
+    require(entries == found and end == chunks[-1][1], "C-6.13-3", "the index does not name the GOPD chunks")
+    require(int.from_bytes(chunks[-1][3], "little") == start, "C-6.14-1", "index_offset does not lead to INDX")
+
+
+def decode_symbols(data: bytes) -> list[dict[str, np.ndarray]]:
+    """Per GoP the integer arrays by name."""
+    return [gop.symbols for gop in read_file(data)]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Integers to float32 parameters (7.6). numpy rounds each float32 product and sum once, and never fuses them.
+
+
+def dequantise(gop: Gop) -> dict[str, np.ndarray]:
+    head, symbols = gop.head, {name: array.astype(np.float32) for name, array in gop.symbols.items()}
+
+    def coded(name: str) -> np.ndarray:
+        steps = head[name]
+        if steps[0][1] is not None:
+            step, offset = (np.array(column, np.float32) for column in zip(*steps, strict=True))
+            return step * symbols[name] + offset
+        total = None
+        for m, (step, _) in enumerate(steps):
+            word = step * symbols[f"{name}.codebook[{m}]"][gop.symbols[name][:, m]]
+            total = word if total is None else total + word
+        return total
+
+    p = {"mean": symbols["grid"] * np.float32(0.5 ** head["fraction_bits"]) - np.float32(head["margin"])}
+    p |= {"shape": coded("shape"), "colour": coded("colour")}
+    if head["motion_degree"]:
+        p["motion"] = np.stack([coded(f"motion[{k}]") for k in range(1, head["motion_degree"] + 1)], axis=1)
+    if head["colour_drift"]:
+        p["drift"] = coded("drift_data")
+    if head["window_type"]:
+        death = (gop.symbols["birth"] + gop.symbols["duration"]).astype(np.float32)
+        p["birth"], p["death"] = (x / np.float32(head["denominator"]) for x in (symbols["birth"], death))
+    if head["field_type"]:
+        steps, none = head["field"]["steps"], np.zeros(0, np.float32)
+        tensors = {name: steps[name] * symbols[f"field.{name}"] for name in steps}
+        for d in (2, 3):  # all levels in one array, one after the other
+            tables = [tensors.pop(f"grid{d}_table[{i}]") for i in range(len(head["field"][d]["levels"]))]
+            p[f"field.table{d}"] = np.concatenate([none, *tables]).reshape(-1, head["field"][d]["features"])
+        p |= {f"field.{name}": tensor for name, tensor in tensors.items()}
+    for name, array in p.items():
+        require(np.isfinite(array).all(), "C-6.8-6", f"{name} is not finite")
+    return p
+
+
+def decode_parameters(data: bytes) -> list[dict[str, np.ndarray]]:
+    """Per GoP the float32 arrays by name."""
+    with np.errstate(all="ignore"):
+        return [dequantise(gop) for gop in read_file(data)]
+
+
+# --------------------------------------------------------------------------------------------------------------------
+# Parameters to pictures, in float64 (7.7, 7.8)
+
+
+def hash_field(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, np.ndarray]:
+    """dmean [N, 2] and dcolour [N, 3] (7.7)."""
+    f, n = gop.head["field"], len(p["mean"])
+    t = (i + 0.5) / gop.head["frame_count"]
+    x = np.column_stack([p["mean"] / (gop.sequence["width"], gop.sequence["height"]), np.full(n, t)])
+    u = np.clip(x, 0, 1) * np.array(f["input_scale"], np.float64)
+    inputs = [grid_features(f[d], d, p[f"field.table{d}"], u[:, :d]) for d in (2, 3)]
+    angles = [2**k * np.pi * t for k in range(f["frequencies"])]
+    waves = np.array([wave for a in angles for wave in (math.sin(a), math.cos(a))])
+    h = np.hstack([*inputs, np.tile(waves, (n, 1))])
+
+    def layer(h: np.ndarray, w: str, b: str) -> np.ndarray:
+        return h @ p[f"field.{w}"].reshape(-1, h.shape[1]).T + p[f"field.{b}"]
+
+    h = np.maximum(layer(h, "w1", "b1"), 0)
+    h = np.maximum(layer(h, "w2", "b2"), 0)
+    mean_scale, colour_scale = float(f["mean_scale"]), float(f["colour_scale"])
+    return mean_scale * layer(h, "w_mean", "b_mean"), colour_scale * layer(h, "w_colour", "b_colour")
+
+
+def grid_features(grid: dict[str, Any], d: int, table: np.ndarray, u: np.ndarray) -> np.ndarray:
+    """Interpolated table entries of all levels of grid D (7.7): [N, levels * features]."""
+    features, start = [np.zeros((len(u), 0))], 0
+    for resolution, scale in grid["levels"]:
+        n = min((resolution**d + 7) // 8 * 8, grid["size"])
+        g = np.floor(scale * u + 0.5)
+        f, g, total = scale * u + 0.5 - g, g.astype(np.int64), 0.0
+        for corner in np.ndindex(*(2,) * d):
+            v = np.minimum(g + corner, resolution - 1)
+            if resolution**d <= n:
+                address = sum(v[:, a] * resolution**a for a in range(d)) % n
+            else:
+                primes = (1, 2654435761, 805459861)
+                address = np.bitwise_xor.reduce([v[:, a] * primes[a] & 0xFFFFFFFF for a in range(d)]) % n
+            weight = np.where(corner, f, 1 - f).prod(axis=1)
+            total = total + weight[:, None] * table[start + address]
+        features.append(total)
+        start += n
+    return np.hstack(features)
+
+
+def gaussians_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, ...]:
+    """mean' [N, 2], Cholesky factor [N, 3], colour' [N, 3] and r [N] of frame i of the GoP (7.7)."""
+    head, frames = gop.head, gop.head["frame_count"]
+    p = {name: array.astype(np.float64) for name, array in p.items()}
+    n = len(p["mean"])
+    r, tc = np.ones(n), np.zeros(n)
+    if head["window_type"]:
+        b, d, edge = p["birth"], p["death"], float(head["edge"])
+        r = np.clip((i - b) / edge + 0.5, 0, 1) * np.clip((d - i) / edge + 0.5, 0, 1)
+        tc = (np.clip(b, 0, frames - 1) + np.clip(d, 0, frames - 1)) / 2
+    tau = (2 * (i - tc) / frames)[:, None]
+    mean = p["mean"] + sum(p["motion"][:, k] * tau ** (k + 1) for k in range(head["motion_degree"]))
+    l11, l21, l22 = p["shape"].T
+    if head["shape_type"]:
+        l11, l22 = (np.clip(np.exp(np.clip(s, -16, 16)), 2**-4, 2**14) for s in (l11, l22))
+        l21 = l21 * l22
+    l11, l22, l21 = np.clip(l11, 2**-4, 2**14), np.clip(l22, 2**-4, 2**14), np.clip(l21, -(2**14), 2**14)
+    norm = np.sqrt(np.pi * l11 * l22)[:, None] if head["colour_norm"] else 1.0
+    colour = p["colour"] / norm
+    if head["colour_drift"]:
+        colour = colour + p["drift"] * tau / norm
+    if head["field_type"]:
+        dmean, dcolour = hash_field(gop, p, i)
+        mean, colour = mean + dmean, colour + dcolour
+    if head["colour_space"]:
+        y, u, v = (colour / np.sqrt([3, 2, 6])).T
+        colour = np.column_stack([y + u + v, y - 2 * v, y - u + v])
+    drawn = (r > 0) & np.isfinite(mean).all(axis=1) & np.isfinite(colour).all(axis=1)
+    return tuple(array[drawn] for array in (mean, np.column_stack([l11, l21, l22]), colour, r))
+
+
+def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
+    """The frame before rounding: float64 [H, W, 3] in 0 .. 1 (7.8)."""
+    width, height = gop.sequence["width"], gop.sequence["height"]
+    mean, cholesky, colour, r = gaussians_at(gop, p, i)
+    # The smallest box around each support, as first and last pixel that has its centre in it.
+    reach = 3 * np.column_stack([cholesky[:, 0], np.hypot(cholesky[:, 1], cholesky[:, 2])])
+    first = np.clip(np.ceil(mean - reach - 0.5), 0, (width, height)).astype(np.int64)
+    last = np.clip(np.floor(mean + reach - 0.5), -1, (width - 1, height - 1)).astype(np.int64)
+    covered = int(np.maximum(last - first + 1, 0).prod(axis=1).sum())
+    require(covered <= LEVELS[gop.sequence["level"]][2], "C-6.5-16", "a frame is too much work for the level")
+    out, weights = np.zeros((height, width, 3)), np.zeros((height, width, 1))
+    for (mx, my), (l11, l21, l22), rgb, fade, (x0, y0), (x1, y1) in zip(
+        mean, cholesky, colour, r, first.tolist(), last.tolist(), strict=True
+    ):
+        u = (np.arange(x0, x1 + 1) + 0.5 - mx) / l11  # (u, v) = L^-1 d, so d^T Sigma^-1 d = u^2 + v^2
+        v = (np.arange(y0, y1 + 1)[:, None] + 0.5 - my - l21 * u) / l22
+        sigma = 0.5 * (u * u + v * v)
+        g = fade * np.where(sigma < CUTOFF, np.exp(-sigma) - math.exp(-CUTOFF), 0.0)[:, :, None]
+        out[y0 : y1 + 1, x0 : x1 + 1] += g * rgb
+        weights[y0 : y1 + 1, x0 : x1 + 1] += g
+    if gop.head["blend_mode"]:
+        epsilon = float(gop.head["blend_epsilon"])
+        out = (out + epsilon * np.array(gop.head["background"], np.float64)) / (weights + epsilon)
+    return np.clip(np.nan_to_num(out, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+
+
+def decode_exact(data: bytes) -> Iterator[np.ndarray]:
+    """The frames one by one in display order, before rounding."""
+    with np.errstate(all="ignore"):
+        for gop in read_file(data):
+            p = dequantise(gop)
+            for i in range(gop.head["frame_count"]):
+                yield draw(gop, p, i)
+
+
+def decode_frames(data: bytes) -> np.ndarray:
+    """All frames, uint8 [frames, height, width, 3]."""
+    s = read_sequence(read_chunks(data)[0][3])
+    if s["frame_count"] * s["width"] * s["height"] * 3 > MAX_OUTPUT:
+        raise Malformed(f"the frames need more than {MAX_OUTPUT} bytes")
+    frames = np.empty((s["frame_count"], s["height"], s["width"], 3), np.uint8)
+    for i, frame in enumerate(decode_exact(data)):
+        frames[i] = np.floor(frame * 255 + 0.5)
+    return frames
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2:
+        print("usage: minimal_decoder.py in.gsv out.npy", file=sys.stderr)
+        return 1
+    try:
+        with open(arguments[0], "rb") as source:
+            frames = decode_frames(source.read())
+        with open(arguments[1], "wb") as target:
+            np.save(target, frames)
+    except (Malformed, OSError, MemoryError) as error:
+        print(f"{arguments[0]}: {error or 'not enough memory'}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

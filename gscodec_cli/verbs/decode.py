@@ -68,6 +68,7 @@ def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict
     decoder.resize(_output_size(decoder, options["size"], options["scale"]))
     start, stop = decoder.check_range(options["frames"])
     schedule = _schedule(decoder, start, stop, options["fps"])
+    limits.check("frames", schedule.count)
     if schedule.frame_duration == 0 and Path(output).suffix.lower() not in KEEPS_TIMES:
         note(f"{output}: this kind of file keeps no times; use .mp4 or .mkv, or --fps R", quiet=quiet)
     if (start, stop) == (0, decoder.frame_count):
@@ -118,14 +119,14 @@ def _clip_format(decoder: StreamDecoder, schedule: _Schedule, reshaped: bool) ->
     header, (width, height) = decoder.header, decoder.view.size
     sar = Fraction(header.sar_num, header.sar_den)
     if reshaped:
-        sar = (sar * Fraction(header.width * height, header.height * width)).limit_denominator(4096)
+        sar *= Fraction(header.width * height, header.height * width)
     return ClipFormat(
         width=width,
         height=height,
         frame_count=schedule.count,
         time_base=schedule.time_base,
         frame_duration=schedule.frame_duration,
-        sar=sar if sar > 0 else Fraction(1),
+        sar=_playable(sar),
         colour_primaries=header.colour_primaries,
         transfer_characteristics=header.transfer_characteristics,
         matrix_coefficients=header.matrix_coefficients,
@@ -133,11 +134,17 @@ def _clip_format(decoder: StreamDecoder, schedule: _Schedule, reshaped: bool) ->
     )
 
 
+def _playable(sar: Fraction) -> Fraction:
+    """The sample aspect ratio in numbers that containers can hold."""
+    sar = sar.limit_denominator(65535)
+    return sar if 0 < sar.numerator <= 65535 else Fraction(1)
+
+
 def _schedule(decoder: StreamDecoder, start: int, stop: int, fps: Fraction | None) -> _Schedule:
     line = decoder.timeline
     if fps is not None:
         return _even_schedule(line, start, stop, fps)
-    shift = line.pts(start) - line.pts(0)  # a part of a clip begins where the clip began
+    shift = line.pts(start) - max(0, line.pts(0))  # a part begins where the clip began; containers begin at 0 or later
     return _Schedule(
         stop - start,
         line.time_base,
@@ -152,7 +159,7 @@ def _even_schedule(line: Timeline, start: int, stop: int, fps: Fraction) -> _Sch
     """Frames at `fps` over the time that frames start..stop-1 are shown; the last one is held, not extended."""
     begin, end = line.pts(start) * line.time_base, line.pts(stop) * line.time_base
     base, step = Fraction(1, fps.numerator), fps.denominator
-    first = round(line.begin / base)
+    first = max(0, round(line.begin / base))
     return _Schedule(
         max(1, math.ceil((end - begin) * fps)),
         base,

@@ -111,9 +111,10 @@ def output_format(
 ) -> tuple[str, int, int]:
     """Choose (pixel format, matrix, range) of a YCbCr output.
 
-    4:2:0 for even sizes because everything plays it, 4:4:4 for odd ones because 4:2:0 cannot hold them. RGB and
-    unspecified matrices become BT.709 or BT.601 by the lines; only a YCbCr source's full range is kept.
+    4:2:0 for even sizes because everything plays it, 4:4:4 for odd ones because 4:2:0 cannot hold them. Matrices that
+    are no plain YCbCr (RGB, unspecified, YCgCo, ...) become BT.709 or BT.601 by the lines; only a YCbCr source's full
+    range is kept.
     """
     chosen = pixel_format or ("yuv420p" if width % 2 == 0 and height % 2 == 0 else "yuv444p")
     kept_range = 1 if full_range == 1 and matrix != RGB else 0
-    return chosen, resolve_matrix(UNSPECIFIED if matrix == RGB else matrix, height, False), kept_range
+    return chosen, resolve_matrix(matrix if matrix in _SWSCALE else UNSPECIFIED, height, False), kept_range

@@ -11,6 +11,7 @@ from typing import BinaryIO, Self
 import numpy as np
 
 from gscodec_cli.output import OutputFile
+from gscodec_cli.video.info import NOMINAL_RATE
 
 DEFAULT_CRF = 12.0
 
@@ -37,8 +38,11 @@ class ClipFormat:
 
     @property
     def rate(self) -> Fraction:
-        """Frames per second; for irregular times 25, which only formats without time stamps use."""
-        return 1 / (self.frame_duration * self.time_base) if self.frame_duration else Fraction(25)
+        """Nominal frames per second, in numbers that fit anywhere; 25 for irregular times."""
+        if not self.frame_duration:
+            return NOMINAL_RATE
+        rate = (1 / (self.frame_duration * self.time_base)).limit_denominator(1_000_000)
+        return rate if 0 < rate <= 1_000_000 else NOMINAL_RATE
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from gscodec_cli.errors import OutputError
 from gscodec_cli.video.colour import from_rgb, output_format
 from gscodec_cli.video.writing import ClipFormat, FileWriter, WriteOptions
 
@@ -39,9 +40,19 @@ class X264Writer(FileWriter):
     def begin(self, file: BinaryIO) -> None:
         # Edit lists count in the movie's time scale: with the stream's own, start offsets are kept exactly.
         exact = {} if self.container_format == "matroska" else {"movie_timescale": str(self.clip.time_base.denominator)}
-        self.container = av.open(file, "w", format=self.container_format, options=exact)
-        self.stream = self._add_stream()
+        try:
+            self.container = av.open(file, "w", format=self.container_format, options=exact)
+            self.stream = self._add_stream()
+        except (OverflowError, av.FFmpegError) as error:
+            raise self._refused(error) from error
         self.worker.start()
+
+    def _refused(self, error: Exception) -> Exception:
+        """What the muxer or the encoder does not accept, said so that it helps; failed writes stay what they are."""
+        if isinstance(error, OSError):
+            return error
+        held = f"{self.container_format} with x264 cannot hold this clip's size or times"
+        return OutputError(f"{self.output.target}: {held} ({' '.join(str(error).split())}); try --fps R or .y4m")
 
     def _add_stream(self) -> av.VideoStream:
         clip, options = self.clip, self.options
@@ -96,6 +107,8 @@ class X264Writer(FileWriter):
     def _attempt(self, step: Callable[[], None]) -> None:
         try:
             step()
+        except (OverflowError, av.FFmpegError) as error:
+            self.failure = self._refused(error)
         except BaseException as error:
             self.failure = error
 

@@ -90,3 +90,35 @@ def test_engines_agree(gsv, clip, tmp_path):
         assert gsv("decode", clip, "-o", f"{backend}.npy", "--backend", backend, "--frames", ":3", "-q").code == 0
     fast, exact = (np.load(tmp_path / f"{backend}.npy").astype(int) for backend in ("cpu", "reference"))
     assert np.abs(fast - exact).max() <= 1
+
+
+def test_clips_that_begin_before_zero_begin_at_zero(gsv, tmp_path):
+    (tmp_path / "early.gsv").write_bytes(make_file(make_header(frames=4, start_pts=-7), gaussians=9))
+    assert gsv("decode", "early.gsv", "-o", "early.mp4", "-q").code == 0
+    source = open_video(tmp_path / "early.mp4")
+    assert [pts * source.info.time_base * 25 for pts in source.pts] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"time_base_den": 2**32 - 1, "frame_duration": 1001},
+        {"time_base_den": 1000, "frame_duration": 2**32 - 1},
+        {"time_base_num": 2**32 - 1, "time_base_den": 1, "frame_duration": 2**32 - 1},
+        {"start_pts": 2**62},
+    ],
+)
+def test_times_no_container_holds_are_said(gsv, tmp_path, fields):
+    (tmp_path / "odd.gsv").write_bytes(make_file(make_header(frames=4, **fields), gaussians=9))
+    result = gsv("decode", "odd.gsv", "-o", "a.mp4", "-q")
+    assert result.code == 1
+    assert "cannot hold this clip's size or times" in result.error
+    assert not (tmp_path / "a.mp4").exists()
+    assert gsv("decode", "odd.gsv", "-o", "a.y4m", "-q").code == 0
+
+
+def test_unusual_tags_do_not_stop_the_output(gsv, tmp_path):
+    header = make_header(frames=2, sar_num=2**32 - 1, matrix_coefficients=8, colour_primaries=200)
+    (tmp_path / "odd.gsv").write_bytes(make_file(header, gaussians=9))
+    assert gsv("decode", "odd.gsv", "-o", "a.mp4", "-q").code == 0
+    assert open_video(tmp_path / "a.mp4").info.matrix_coefficients == 6

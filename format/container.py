@@ -238,29 +238,34 @@ class ContainerReader:
             offset += chunk.length
         validate_data.index_matches(Place(self.size), "number of GOPD chunks", gop, self.gop_count)
 
-    def verify(self) -> None:
-        """Check every byte: all chunks, CRCs and GoPs. Raises FormatError at the first fault."""
-        covered = 0
+    def verify_headers(self) -> None:
+        """Check all chunks, their CRCs and the headers of all GoPs, front to back.
+
+        Raises FormatError at the first fault.
+        """
+        covered, last = 0, None
         for chunk in self.chunks():
             if chunk.kind == GOPD:
-                covered = self._check_coverage(chunk, covered)
-        last: int | None = None
-        for index, entry in enumerate(self.gop_table):
-            record = self.read_gop(index)
-            dequantise(record, at=Place(entry.offset, f"GoP {index}"))
-            pts = record.pts
-            if pts is not None:
-                if last is not None:
-                    validate.time_stamps_rise(Place(entry.offset, f"GoP {index}"), last, pts[0])
-                last = pts[-1]
+                covered, last = self._check_header(chunk, covered, last)
 
-    def _check_coverage(self, chunk: Chunk, covered: int) -> int:
-        """Frames up to the end of this GoP, which must go on where `covered` ends."""
+    def verify(self) -> None:
+        """Check every byte: `verify_headers`, and everything in every GoP. Raises FormatError at the first fault."""
+        self.verify_headers()
+        for index, entry in enumerate(self.gop_table):
+            dequantise(self.read_gop(index), at=Place(entry.offset, f"GoP {index}"))
+
+    def _check_header(self, chunk: Chunk, covered: int, last: int | None) -> tuple[int, int | None]:
+        """Check that a GoP goes on where `covered` frames and time stamp `last` end; what it ends with itself."""
         name = f"GoP at frame {covered}"
         payload, offset = self.payload(chunk, name), chunk.payload_offset
         header = read_gop_header(payload, self.header, self.limits, offset=offset, chunk=name)
-        validate.frames_are_covered(Place(offset, name), header.first_frame, covered)
-        return covered + header.frame_count
+        place = Place(offset, name)
+        validate.frames_are_covered(place, header.first_frame, covered)
+        if header.pts is not None:
+            if last is not None:
+                validate.time_stamps_rise(place, last, header.pts[0])
+            last = header.pts[-1]
+        return covered + header.frame_count, last
 
     def close(self) -> None:
         """Close the file if this reader opened it."""

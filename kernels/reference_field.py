@@ -71,9 +71,9 @@ def time_features(t: float, frequency_count: int) -> Array:
 
 
 def _coordinates(weights: FieldWeights, xy: Array, t: float) -> Array:
-    """[N, 3] float32: clamped to [0, 1] and scaled; NaN counts as 0."""
-    xyt = np.concatenate([xy, np.full((len(xy), 1), t, np.float32)], 1, dtype=np.float32)
-    return np.clip(np.nan_to_num(xyt, nan=0), 0, 1) * np.array(weights.input_scale, np.float32)
+    """[N, 3] float64: clamped to [0, 1] and scaled; NaN counts as 0."""
+    xyt = np.concatenate([xy, np.full((len(xy), 1), t)], 1, dtype=np.float64)
+    return np.clip(np.nan_to_num(xyt, nan=0), 0, 1) * np.array(weights.input_scale, np.float64)
 
 
 def _activations(weights: FieldWeights, xy: Array, t: float) -> list[Array]:

@@ -89,9 +89,8 @@ class StreamDecoder:
         return start, stop
 
     def verify(self) -> None:
-        """Check every chunk's CRC, also of those that drawing does not read. Raises FormatError."""
-        for _ in self.reader.chunks():
-            pass
+        """Check every chunk and every GoP's header, also what drawing does not read. Raises FormatError."""
+        self.reader.verify_headers()
 
     def _pts_of_gop(self, index: int) -> tuple[int, ...]:
         if index not in self._pts:

@@ -104,7 +104,8 @@ class _Encode:
         if plan.bpp is not None:
             overhead = 8 * (CONTAINER_BYTES + 8 * len(self.gops))
             self.budget = Budget(plan.bpp, self.pixels * len(source), plan.profile, plan.tools, overhead)
-        self.gaussians, self.bits, self.psnrs = 0, 0, []
+        self.gaussians, self.bits = 0, 0
+        self.psnrs: list[float] = []
         self.notes: list[str] = []
 
     def run(self) -> EncodeResult:

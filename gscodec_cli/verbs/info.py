@@ -44,6 +44,7 @@ def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:
     limits = take_limits(options)
     with naming(source):
         decoder = StreamDecoder(source, limits=limits)
+        decoder.reader.verify()
         if offsets:
             _print_offsets(decoder.reader)
             return

@@ -32,7 +32,7 @@ FIELDS = (
 WIDTH, HEIGHT, GAUSSIANS = 1280, 640, 20_000
 LOG_EXTENT = (1.22, 0.5)  # of ln l11 and ln l22: 420 pixels in the mean support
 CHILD = """
-import resource, sys, time
+import sys, time
 from gscodec.kernels import last_engine
 from gscodec_cli.decoder.decode import StreamDecoder
 path, threads = sys.argv[1], int(sys.argv[2])
@@ -42,7 +42,8 @@ for rgb in decoder.frames(0, decoder.frame_count):
     pass
 seconds, spent = time.perf_counter() - began, time.process_time() - spent
 engine = last_engine()
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+with open("/proc/self/status") as status:  # getrusage would count the parent's memory before exec
+    peak = int(next(line.split()[1] for line in status if line.startswith("VmHWM"))) / 1024
 header, gop = decoder.header, decoder.reader.read_gop(0)
 print(header.frame_count / seconds, 1000 * spent / header.frame_count, peak, engine.name, engine.isa)
 print(header.width, header.height, header.frame_count, gop.gaussian_count)

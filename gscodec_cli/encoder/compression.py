@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gscodec_cli.encoder.model import FIELD_TENSORS, MARGIN, GopModel, field_geometries, norm
 from gscodec_cli.encoder.quantise import COMMITMENT, ResidualVector, Symmetric, Uniform
+from gscodec_cli.encoder.tools import Tools
 
 WINDOW_DENOMINATOR = 4  # windows are coded in quarter frames: whole frames cost 0.38 dB, quarters 0.03 dB
 MOTION_STEP = 0.25  # px of displacement at the ends of the GoP, for every degree
@@ -25,7 +26,7 @@ class Compression:
     def __init__(self, model: GopModel, generator: torch.Generator) -> None:
         tools = model.tools
         self.model = model
-        self.fraction_bits = mean_fraction_bits(model.size, tools.mean_bits)
+        self.fraction_bits = mean_fraction_bits(model.size, tools)
         self.mean = Uniform.fixed(torch.full((2,), 2.0**-self.fraction_bits))
         self.amplitude: Uniform | ResidualVector
         if tools.energy_colour:
@@ -82,10 +83,12 @@ class Compression:
         return [*self.shape.learnables(), *self.amplitude.learnables()]
 
 
-def mean_fraction_bits(size: tuple[int, int], mean_bits: int) -> int:
-    """Bits after the point so that a coordinate, margins included, fits into `mean_bits` bits (0..8)."""
+def mean_fraction_bits(size: tuple[int, int], tools: Tools) -> int:
+    """Bits after the point of a mean, 0..8: as the tools say, or so that a coordinate fits into so many bits in all."""
+    if tools.mean_bits is None:
+        return tools.mean_fraction_bits
     cells = max(size) + 2 * MARGIN
-    return max(0, min(8, mean_bits - math.ceil(math.log2(cells))))
+    return max(0, min(8, tools.mean_bits - math.ceil(math.log2(cells))))
 
 
 def field_quantisers(model: GopModel) -> dict[str, Symmetric]:

@@ -41,7 +41,8 @@ class Tools:
     drift: bool
     births: bool
     field: HashLayout | None
-    mean_bits: int
+    mean_bits: int | None  # of a coordinate, margins included; None: as `mean_fraction_bits` says
+    mean_fraction_bits: int  # of a coordinate, after the point: steps of 2^-bits px
     shape_bits: int
     field_bits: int
     rvq_stages: int

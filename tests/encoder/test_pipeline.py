@@ -27,6 +27,7 @@ SETTINGS = [
     {"profile": "stgv", "gop": 4, "rvq_codebook": 16},
     {"profile": "main", "gop": 4},
     {"profile": "main", "gop": 7, "blend": "normalised", "motion_degree": 2, "drift": True},
+    {"profile": "main", "gop": 7, "blend": "sum"},
     {"profile": "main", "gop": 7, "window": False, "field": False, "motion_degree": 0},
 ]
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
-"""`gsv eval REF DIST`: how far a clip is from its reference. Imports no torch."""
+"""`gsv eval REF DIST`: how far a clip is from its reference. Torch serves MS-SSIM only, where it is installed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.errors import MediaError
 from gscodec_cli.verbs.common import FrameRange, limit_options, naming, print_json, take_limits
 from gscodec_cli.verbs.progress import progress_bar
+
+_Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -32,24 +34,27 @@ class _Clip:
 @click.argument("reference", metavar="REF", type=click.Path())
 @click.argument("distorted", metavar="DIST", type=click.Path())
 @click.option("--frames", type=FrameRange(), help="Frames of REF to compare with all of DIST.")
-@click.option("--no-ms-ssim", is_flag=True, help="Leave out MS-SSIM, the slow one.")
+@click.option("--no-ms-ssim", is_flag=True, help="Leave out MS-SSIM.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--threads", type=click.IntRange(0), default=0, help="Threads for drawing; 0 is all cores.")
+@click.option("--threads", type=click.IntRange(0), default=0, help="0 is all cores.", show_default=True)
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 @limit_options
 def command(reference: str, distorted: str, frames: Any, as_json: bool, quiet: bool, **options: Any) -> None:
     """Compare DIST (a video, pictures or a .gsv file) with REF, frame by frame.
 
     RGB-PSNR is the mean over frames of the PSNR of 8-bit RGB, Y-PSNR that of the luma (REF's own matrix, BT.709 for
-    RGB), MS-SSIM that of RGB at five scales; identical frames count as 100 dB. bpp is the size of a .gsv file in
-    bits over its frames and pixels.
+    RGB), MS-SSIM that of RGB at five scales; identical frames count as 100 dB. MS-SSIM needs torch and
+    pytorch-msssim, and frames of at least 161 pixels a side. bpp is the size of a .gsv file in bits over its frames
+    and pixels.
     """
     limits = take_limits(options)
     ref = _open(reference, frames, options["threads"], limits)
     dist = _open(distorted, None, options["threads"], limits)
     _check_comparable(ref, dist)
+    ms_ssim, reason = (None, "") if options["no_ms_ssim"] else _ms_ssim(ref, options["threads"])
     with progress_bar("comparing", ref.frame_count, quiet=quiet or as_json) as advance:
-        result = _compare(ref, dist, not options["no_ms_ssim"], advance)
+        result = _compare(ref, dist, ms_ssim, advance)
+    result["ms_ssim_note"] = reason
     if as_json:
         print_json(result)
     else:
@@ -91,17 +96,26 @@ def _check_comparable(ref: _Clip, dist: _Clip) -> None:
         raise MediaError(f"{ref.name} and {dist.name} differ in frames: {counts}; choose REF's with --frames A:B")
 
 
-def _compare(ref: _Clip, dist: _Clip, with_ms_ssim: bool, advance: Any) -> dict[str, Any]:
-    from gscodec_cli.metrics.msssim import SMALLEST_SIDE, ms_ssim
+def _ms_ssim(clip: _Clip, threads: int) -> tuple[_Metric | None, str]:
+    """MS-SSIM for the frames of `clip`; or None, and why it cannot be measured."""
+    from gscodec_cli.metrics.msssim import SMALLEST_SIDE, load_ms_ssim
+
+    if min(clip.width, clip.height) < SMALLEST_SIDE:
+        return None, f"needs frames of at least {SMALLEST_SIDE} pixels a side"
+    try:
+        return load_ms_ssim(threads), ""
+    except ImportError as error:
+        return None, f'needs torch and pytorch-msssim: install them with pip install "gscodec[encode]" ({error})'
+
+
+def _compare(ref: _Clip, dist: _Clip, ms_ssim: _Metric | None, advance: Callable[[int], None]) -> dict[str, Any]:
     from gscodec_cli.metrics.psnr import mse_luma, mse_rgb, psnr_of_mse
 
-    too_small = min(ref.width, ref.height) < SMALLEST_SIDE
-    note = f"needs frames of at least {SMALLEST_SIDE} pixels a side" if too_small and with_ms_ssim else ""
     rgb, luma, structure = [], [], []
     for reference, distorted in zip(ref.frames, dist.frames, strict=True):
         rgb.append(psnr_of_mse(mse_rgb(reference, distorted)))
         luma.append(psnr_of_mse(mse_luma(reference, distorted, ref.matrix)))
-        if with_ms_ssim and not too_small:
+        if ms_ssim is not None:
             structure.append(ms_ssim(reference, distorted))
         advance(1)
     pixels = ref.frame_count * ref.width * ref.height
@@ -113,7 +127,7 @@ def _compare(ref: _Clip, dist: _Clip, with_ms_ssim: bool, advance: Any) -> dict[
         "psnr_rgb_min": min(rgb),
         "psnr_y": float(np.mean(luma)),
         "ms_ssim": float(np.mean(structure)) if structure else None,
-        "ms_ssim_note": note,
+        "ms_ssim_note": "",
         "bpp": None if dist.file_bits is None else dist.file_bits / pixels,
         "bytes": None if dist.file_bits is None else dist.file_bits // 8,
     }

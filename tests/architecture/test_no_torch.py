@@ -49,6 +49,16 @@ def test_decode_works_without_torch(first_vector, tmp_path):
     assert sum(info["bits"].values()) == 8 * first_vector.stat().st_size
 
 
+def test_eval_without_torch_says_what_it_leaves_out(samples):
+    clip = str(samples / "pan.mp4")
+    result = gsv_without_torch("eval", clip, clip, "--json")
+    assert result.returncode == 0, result.stderr
+    measured = json.loads(result.stdout)
+    assert (measured["psnr_rgb"], measured["ms_ssim"]) == (100, None)
+    assert "pytorch-msssim" in measured["ms_ssim_note"]
+    assert "MS-SSIM   not measured: needs torch" in gsv_without_torch("eval", clip, clip).stdout
+
+
 def test_encode_without_torch_says_what_is_missing(samples, tmp_path):
     output = tmp_path / "out.gsv"
     result = gsv_without_torch("encode", str(samples / "pan.mp4"), "-o", str(output))

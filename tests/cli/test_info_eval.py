@@ -8,8 +8,8 @@ import json
 import numpy as np
 import pytest
 
-from gscodec_cli.metrics.msssim import ms_ssim
 from gscodec_cli.metrics.psnr import mse_luma, psnr
+from gscodec_cli.video.png import png_bytes
 from gscodec_cli.video.reader import open_video
 from tests.decoder.synthetic import make_file, make_header
 
@@ -87,16 +87,26 @@ def test_eval_refuses_what_cannot_be_compared(gsv, clip, tmp_path):
     assert "24 and 9" in short.error
 
 
-@pytest.mark.parametrize("size", [(171, 203), (161, 161), (200, 320)])
-def test_ms_ssim_equals_the_library_of_the_tables(size):
+def test_eval_measures_ms_ssim_frame_by_frame(gsv, tmp_path):
+    """Keeps to the definition that tables of learned compression use: pytorch-msssim with its defaults."""
     torch = pytest.importorskip("torch")
     library = pytest.importorskip("pytorch_msssim")
     rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 256, (size[0] // 8 + 1, size[1] // 8 + 1, 3)).repeat(8, 0).repeat(8, 1)
-    a = coarse[: size[0], : size[1]].astype(np.uint8)
-    b = np.clip(a + rng.normal(0, 12, a.shape), 0, 255).astype(np.uint8)
-    tensors = [torch.from_numpy(x.transpose(2, 0, 1)[None].astype(np.float32)) for x in (a, b)]
-    assert ms_ssim(a, b) == pytest.approx(float(library.ms_ssim(*tensors, data_range=255.0)), abs=2e-6)
+    coarse = rng.integers(0, 256, (2, 22, 26, 3)).repeat(8, 1).repeat(8, 2)[:, :171, :203]
+    noisy = np.clip(coarse + rng.normal(0, 12, coarse.shape), 0, 255)
+    clips = coarse.astype(np.uint8), noisy.astype(np.uint8)
+    for folder, clip in zip(("ref", "dist"), clips, strict=True):
+        (tmp_path / folder).mkdir()
+        for number, rgb in enumerate(clip):
+            (tmp_path / folder / f"{number}.png").write_bytes(png_bytes(rgb))
+    pair = [torch.from_numpy(clip.transpose(0, 3, 1, 2).astype(np.float32)) for clip in clips]
+    expected = float(library.ms_ssim(*pair, data_range=255.0))
+    result = json.loads(gsv("eval", "ref", "dist", "--json").out)
+    assert (result["ms_ssim"], result["ms_ssim_note"]) == (pytest.approx(expected, abs=1e-6), "")
+    assert expected < 0.999
+    assert f"MS-SSIM   {expected:.4f}" in gsv("eval", "ref", "dist", "--threads", 1).out.decode()
+    result = json.loads(gsv("eval", "ref", "dist", "--json", "--no-ms-ssim").out)
+    assert (result["ms_ssim"], result["ms_ssim_note"]) == (None, "")
 
 
 def test_psnr_of_known_errors():

@@ -527,14 +527,14 @@ def grid_features(grid: dict[str, Any], d: int, table: np.ndarray, u: np.ndarray
 
 
 def gaussians_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, ...]:
-    """mean' [N, 2], Cholesky factor [N, 3], colour' [N, 3] and r [N] of frame i of the GoP (7.7)."""
+    """mean' [N, 2], Cholesky factor [N, 3], colour' [N, 3] and r [N] at position i of the GoP (7.7)."""
     head, frames = gop.head, gop.head["frame_count"]
     p = {name: array.astype(np.float64) for name, array in p.items()}
     n = len(p["mean"])
     r, tc = np.ones(n), np.zeros(n)
     if head["window_type"]:
-        b, d, edge = p["birth"], p["death"], float(head["edge"])
-        r = np.clip((i - b) / edge + 0.5, 0, 1) * np.clip((d - i) / edge + 0.5, 0, 1)
+        b, d, edge, j = p["birth"], p["death"], float(head["edge"]), np.clip(i, 0, frames - 1)
+        r = np.clip((j - b) / edge + 0.5, 0, 1) * np.clip((d - j) / edge + 0.5, 0, 1)
         tc = (np.clip(b, 0, frames - 1) + np.clip(d, 0, frames - 1)) / 2
     tau = (2 * (i - tc) / frames)[:, None]
     mean = p["mean"] + sum(p["motion"][:, k] * tau ** (k + 1) for k in range(head["motion_degree"]))
@@ -558,7 +558,7 @@ def gaussians_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarr
 
 
 def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
-    """The frame before rounding: float64 [H, W, 3] in 0 .. 1 (7.8)."""
+    """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8)."""
     width, height = gop.sequence["width"], gop.sequence["height"]
     mean, cholesky, colour, r = gaussians_at(gop, p, i)
     # The smallest box around each support, as first and last pixel that has its centre in it.

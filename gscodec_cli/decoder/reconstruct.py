@@ -143,6 +143,7 @@ class GopRenderer:
     def gaussians(self, position: float, *, keep_all: bool = False) -> Gaussians2D:
         """The Gaussians at frame position `position` (0..frame_count-1 are the frames) in pixels of the view.
 
+        Positions between frames are drawn too, up to half a frame beyond the first and the last (SPEC 7.7).
         Those whose window weight is 0 are left out unless `keep_all`. float32, or float64 for the engine `reference`.
         """
         weight, active = self._window(position, keep_all)
@@ -163,8 +164,9 @@ class GopRenderer:
         """Weights [n, 1] of the Gaussians that live at `position` and which they are; (None, all) without windows."""
         if self._birth is None or self._death is None:
             return None, slice(None)
-        rise = np.clip((position - self._birth) / self._edge + 0.5, 0, 1)
-        weight = rise * np.clip((self._death - position) / self._edge + 0.5, 0, 1)
+        inside = min(max(position, 0), self.frame_count - 1)  # nothing fades in the half frames around a GoP (SPEC 7.7)
+        rise = np.clip((inside - self._birth) / self._edge + 0.5, 0, 1)
+        weight = rise * np.clip((self._death - inside) / self._edge + 0.5, 0, 1)
         if keep_all or weight.all():
             return weight[:, None], slice(None)
         active = np.flatnonzero(weight)

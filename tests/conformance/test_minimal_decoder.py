@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 from gscodec_cli import VideoDecoder
+from gscodec_cli.decoder.decode import StreamDecoder
 
 FOLDER = Path(__file__).resolve().parent
 SOURCE = FOLDER.parent.parent / "samples" / "minimal_decoder.py"
@@ -99,6 +100,20 @@ def test_rounded_pictures_differ_by_one_step_at_most(name: str) -> None:
     assert frames.shape == theirs.shape == stored.shape
     assert np.abs(frames.astype(int) - theirs).max() <= 1
     assert np.abs(frames - np.floor(stored * 255 + 0.5)).max() <= 1
+
+
+@pytest.mark.parametrize("name", ["main.gsv", "lives.gsv", "stgv.gsv"])
+def test_pictures_between_frames_agree(name: str) -> None:
+    """Also in the half frames around a GoP, where slow motion goes from one GoP to the next."""
+    own = StreamDecoder(vector(name))
+    first = 0
+    for gop in minimal.read_file(vector(name)):
+        frames = gop.head["frame_count"]
+        for i in (-0.5, 0.25, frames - 0.75):
+            if 0 <= first + i <= own.frame_count - 1:
+                picture = np.floor(minimal.draw(gop, minimal.dequantise(gop), i) * 255 + 0.5)
+                assert np.abs(picture - own.frame_at_position(first + i)).max() <= 1
+        first += frames
 
 
 @pytest.mark.parametrize("name", BAD)

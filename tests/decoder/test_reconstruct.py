@@ -69,8 +69,8 @@ def gaussian_at(params: GopParameters, n: int, i: float, size: tuple[int, int]):
     """Mean, Cholesky factor, RGB and weight of Gaussian n at position i (SPEC 7.7)."""
     frames, r, tc = params.frame_count, 1.0, 0.0
     if params.birth is not None:
-        b, d, edge = float(params.birth[n]), float(params.death[n]), params.edge
-        r = min(max((i - b) / edge + 0.5, 0), 1) * min(max((d - i) / edge + 0.5, 0), 1)
+        b, d, edge, j = float(params.birth[n]), float(params.death[n]), params.edge, min(max(i, 0), frames - 1)
+        r = min(max((j - b) / edge + 0.5, 0), 1) * min(max((d - j) / edge + 0.5, 0), 1)
         tc = (min(max(b, 0), frames - 1) + min(max(d, 0), frames - 1)) / 2
     tau = 2 * (i - tc) / frames
     s0, s1, s2 = params.shape[n].astype(float)
@@ -121,7 +121,7 @@ def gop(tools: tuple[str, ...], gaussians: int = 25) -> tuple[GopParameters, obj
 
 
 @pytest.mark.parametrize("tools", SETS, ids=lambda t: "+".join(t) or "none")
-@pytest.mark.parametrize("position", [0, 4, 7.25])
+@pytest.mark.parametrize("position", [-0.5, 0, 4, 7.25, 9.49])
 def test_both_engines_draw_what_the_specification_says(tools, position):
     params, header = gop(tools)
     expected = picture(params, position, (48, 32)) * 255

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gscodec_cli.encoder.model import FIELD_TENSORS, MARGIN, GopModel, field_geometries, norm
 from gscodec_cli.encoder.quantise import COMMITMENT, ResidualVector, Symmetric, Uniform
+from gscodec_cli.encoder.rate_model import RateModel
 from gscodec_cli.encoder.tools import Tools
 
 WINDOW_DENOMINATOR = 4  # windows are coded in quarter frames: whole frames cost 0.38 dB, quarters 0.03 dB
@@ -41,6 +42,10 @@ class Compression:
         self.motion = Uniform.fixed(torch.full((2,), MOTION_STEP))
         self.drift = Uniform.fixed(torch.full((3,), 2 * tools.amplitude_step or 1.0))
         self.field = field_quantisers(model)
+        self._coded: dict[str, tuple[Tensor, Tensor]] = {}
+        with torch.no_grad():
+            self.view(noise=True)
+        self.rate_model = RateModel(self._coded)
 
     def amplitudes(self, params: dict[str, Tensor]) -> Tensor:
         """Colours [N, 3] in the domain in which they are coded: weight, or weight times the Gaussian's norm."""
@@ -58,21 +63,34 @@ class Compression:
         """The model's parameters after coding and decoding, with gradients; or with noise in place of rounding."""
         params, tools = self.model.params, self.model.tools
         view = dict(params)
+        self._coded = {}
         view["mean"] = self.mean.fake(params["mean"], noise)
-        view["shape"] = self.shape.fake(params["shape"], noise)
+        view["shape"] = self._fake("shape", params["shape"], noise)
         size = self.norms(view)
         # The amplitude is rounded at the norm that the decoder knows, that of the quantised shape.
-        view["colour"] = self.amplitude.fake(params["colour"] * size, noise) / size
+        view["colour"] = self._fake("amplitude", params["colour"] * size, noise) / size
         if tools.window:
-            view["window"] = self.window.fake(params["window"], noise)
+            view["window"] = self._fake("window", params["window"], noise)
         if tools.motion_degree:
-            flat = self.motion.fake(params["motion"].reshape(-1, 2), noise)
+            flat = self._fake("motion", params["motion"].reshape(-1, 2), noise)
             view["motion"] = flat.reshape(params["motion"].shape)
         if tools.drift:
-            view["drift"] = self.drift.fake(params["drift"] * size, noise) / size
+            view["drift"] = self._fake("drift", params["drift"] * size, noise) / size
         for name, quantiser in self.field.items():
             view[name] = quantiser.fake(params[name], noise)
         return view
+
+    def _fake(self, name: str, x: Tensor, noise: bool) -> Tensor:
+        """What decoding gives for x; remembered for `rate`."""
+        quantiser = getattr(self, name)
+        value = quantiser.fake(x, noise)
+        if isinstance(quantiser, Uniform):
+            self._coded[name] = (value, quantiser.step())
+        return value
+
+    def rate(self) -> Tensor:
+        """Estimated bits of the last view, without means, field and headers, which hardly depend on it."""
+        return self.rate_model.bits(self._coded)
 
     def penalty(self) -> Tensor | float:
         """Commitment loss of the last view, weighted (paper 001 eq. 13)."""

@@ -26,10 +26,13 @@ from gscodec_cli.encoder.tools import Effort
 RATE = {"mean": 20.0, "shape": 4.0, "colour": 1.5, "motion": 30.0, "drift": 1.0, "window": 25.0, "background": 1.0}
 TABLE_RATE = 5.0  # hash tables against the MLP: an entry sees few of the samples
 KEY_RATE = 2.0  # key frame stage against the joint stage
-TUNE_RATE = 0.3
+TUNE_RATE = 0.2
+RATE_MODEL_LR = 0.1
+PROBED_FRAMES, PROBES = 10, 3  # to find the Gaussians that matter least
 FINAL_RATE = 0.1  # share of a stage's rate that is left at its end
 BIRTH_ROUNDS = (0.1, 0.25, 0.4)  # of the joint stage
 KEY_SHARE = 0.5  # of the Gaussians that begin; the rest is added to the residual
+REPLACED = 0.15  # share of the Gaussians that every round of births replaces, those that matter least
 SHRINK_SHARE = 0.25  # of the compression stage, after Gaussians were dropped to meet a rate
 BIRTH_SHARE = 0.4  # of the Gaussians that are kept for births, where the profile has them
 
@@ -56,6 +59,8 @@ class Trainer:
     def __init__(self, frames: Tensor, model: GopModel, plan: Plan, generator: torch.Generator, report: Report) -> None:
         self.frames, self.model, self.plan, self.generator, self.report = frames, model, plan, generator, report
         self.compression: Compression | None = None
+        # Squared error of a frame that is worth one bit: the slope of a uniform quantiser, times what measured best.
+        self.lmbda = plan.tools.rate_slope * plan.tools.amplitude_step**2
         self._loss = SquaredError(frames.shape[1:])
         self.mse = math.nan
 
@@ -79,6 +84,8 @@ class Trainer:
         if self.compression:
             # The loss of the paper is the mean over the picture, this one half the sum: Adam does not mind the factor.
             loss = loss + self.compression.penalty() * (picture.numel() / 2)
+            if self.lmbda:
+                loss = loss + self.lmbda / 2 * self.compression.rate()
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
@@ -93,9 +100,13 @@ class Trainer:
             self.model.params[name] = value.detach().requires_grad_()
             groups.append({"params": [self.model.params[name]]})
             rates.append(_rate(name, effort))
-        for value in self.compression.learnables() if self.compression else ():
-            groups.append({"params": [value]})
-            rates.append(effort.lr_gaussian)
+        if self.compression:
+            for value in self.compression.learnables():
+                groups.append({"params": [value]})
+                rates.append(effort.lr_gaussian)
+            if self.lmbda:
+                groups.append({"params": self.compression.rate_model.learnables()})
+                rates.append(RATE_MODEL_LR)
         return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99), eps=1e-15, fused=True), rates
 
     @torch.no_grad()
@@ -107,6 +118,28 @@ class Trainer:
             found.add(picture, self.frames[index].float().div_(255))
         add_gaussians(self.model, found, count, self.generator)
 
+    def importance(self) -> Tensor:
+        """[N] estimated squared error in a frame, on average, if a Gaussian were not there.
+
+        To second order that is the diagonal of the Gauss-Newton matrix of its weight, of which the squared gradient
+        under a random sign per pixel is an unbiased sample (Hutchinson).
+        """
+        total = torch.zeros(self.model.count, 1)
+        chosen = torch.linspace(0, len(self.frames) - 1, min(PROBED_FRAMES, len(self.frames))).round().int().tolist()
+        view = {name: value.detach() for name, value in self.model.params.items()}
+        for index in chosen:
+            gain = torch.ones_like(total, requires_grad=True)
+            picture = self.model.frame(index, view, self.plan.threads, gain=gain)
+            for probe in range(PROBES):
+                signs = torch.randint(0, 2, picture.shape, generator=self.generator).float().mul_(2).sub_(1)
+                total += torch.autograd.grad(picture, gain, signs, retain_graph=probe + 1 < PROBES)[0].square()
+        return total[:, 0] / (len(chosen) * PROBES)
+
+    def drop(self, count: int) -> None:
+        """Keep the `count` Gaussians that matter most."""
+        if count < self.model.count:
+            self.model.keep(torch.topk(self.importance(), count).indices.sort().values)
+
 
 def fit_gop(frames: Tensor, plan: Plan, count: int, seed: int, report: Report) -> Trainer:
     """Fit `count` Gaussians to frames [T, 3, H, W] uint8 and train them through quantisation.
@@ -115,17 +148,19 @@ def fit_gop(frames: Tensor, plan: Plan, count: int, seed: int, report: Report) -
     """
     torch.manual_seed(seed)
     generator = torch.Generator().manual_seed(seed)
-    trainer = _fit_key_frame(frames, plan, count, generator, report)
+    most = round(count * (1 + plan.tools.spare))
+    trainer = _fit_key_frame(frames, plan, most, generator, report)
     if plan.choose_blend:
-        trainer = _better_blend(trainer, count)
-    _train_jointly(trainer, count)
+        trainer = _better_blend(trainer, most)
+    _train_jointly(trainer, most)
+    trainer.drop(count)
     _train_compressed(trainer)
     return trainer
 
 
 def shrink(trainer: Trainer, count: int) -> None:
     """Drop the Gaussians that bring least until `count` are left, and let the rest make up for them."""
-    trainer.model.keep(torch.topk(trainer.model.energy(), count).indices.sort().values)
+    trainer.drop(count)
     steps = round(trainer.plan.effort.tune_iterations * SHRINK_SHARE)
     trainer.run(Stage("fit to rate", steps, TUNE_RATE * 0.5, 0.1), 0, steps)
 
@@ -164,7 +199,9 @@ def _train_jointly(trainer: Trainer, count: int) -> None:
     for left, share in zip(range(len(rounds), 0, -1), rounds, strict=True):
         trainer.run(stage, done, round(steps * share))
         done = round(steps * share)
-        missing = (count - trainer.model.count) // left
+        aim = trainer.model.count + (count - trainer.model.count) // left
+        trainer.drop(round(trainer.model.count * (1 - REPLACED)))
+        missing = aim - trainer.model.count
         if missing > 0:
             trainer.add(missing, range(len(trainer.frames)))
     trainer.run(stage, done, steps)

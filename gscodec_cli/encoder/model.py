@@ -87,15 +87,6 @@ class GopModel:
         return self.params["mean"].shape[0]
 
     @torch.no_grad()
-    def energy(self) -> Tensor:
-        """[N] squared norm of what each Gaussian draws, times the frames in which it does."""
-        total = (self.params["colour"] * norm(self.params["shape"], self.log_shape)).square().sum(1)
-        if self.tools.window:
-            window = self.params["window"].clamp(0, self.frames - 1)
-            total = total * (window[:, 1] - window[:, 0] + 1)
-        return total
-
-    @torch.no_grad()
     def keep(self, indices: Tensor) -> None:
         """Keep the Gaussians at `indices` only."""
         for name, value in self.params.items():
@@ -106,16 +97,22 @@ class GopModel:
         """[2] size in px as (width, height), which maps means to [0, 1]."""
         return torch.tensor([self.size[1], self.size[0]], dtype=torch.float32)
 
-    def frame(self, index: float, view: dict[str, Tensor], threads: int, still: bool = False) -> Tensor:
+    def frame(
+        self, index: float, view: dict[str, Tensor], threads: int, still: bool = False, gain: Tensor | None = None
+    ) -> Tensor:
         """Draw frame position `index` from `view`: the parameters, or what quantisation makes of them.
 
-        `still` draws the canonical Gaussians, all of them and unmoved. Returns [3, H, W] float32 RGB.
+        `still` draws the canonical Gaussians, all of them and unmoved. `gain` [N, 1] multiplies each Gaussian's weight.
+        Returns [3, H, W] float32 RGB.
         """
         if still:
-            mean, colour, weight, shape = view["mean"], view["colour"], None, view["shape"]
+            mean, colour, weight, active, shape = view["mean"], view["colour"], None, None, view["shape"]
         else:
             mean, colour, weight, active = self.at(index, view, threads)
             shape = view["shape"] if active is None else view["shape"][active]
+        if gain is not None:
+            gain = gain if active is None else gain[active]
+            weight = gain if weight is None else weight * gain
         inverse = conic(shape, self.log_shape)
         rgb = colour @ YCC if self.tools.ycc else colour
         if not self.tools.normalised:

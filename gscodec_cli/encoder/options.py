@@ -49,6 +49,8 @@ class EncodeOptions:
     hidden_width: int | None = None
     motion_degree: int | None = None
     amplitude_step: float | None = None
+    rate_slope: float | None = None
+    spare: float | None = None
     window: bool | None = None
     field: bool | None = None
     drift: bool | None = None
@@ -86,6 +88,8 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("hidden_width", 1, 512),
     ("motion_degree", 0, 3),
     ("amplitude_step", 1e-3, 16),
+    ("rate_slope", 0, 10),
+    ("spare", 0, 4),
 )
 CHOICES = {
     "profile": tuple(PROFILE_IDS),
@@ -145,7 +149,7 @@ def _override(base, options: EncodeOptions, names: dict[str, str]):
 
 def _tools(options: EncodeOptions, tools: Tools) -> Tools:
     same = ("mean_bits", "shape_bits", "field_bits", "rvq_stages", "rvq_codebook", "motion_degree", "drift", "window")
-    tools = _override(tools, options, {name: name for name in (*same, "amplitude_step")})
+    tools = _override(tools, options, {name: name for name in (*same, "amplitude_step", "rate_slope", "spare")})
     if options.profile == "stgv" and (
         tools.window or tools.motion_degree or tools.drift or options.blend or options.field is False
     ):

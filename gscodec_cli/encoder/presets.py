@@ -56,6 +56,8 @@ STGV = Profile(
         rvq_stages=3,
         rvq_codebook=64,
         amplitude_step=0.0,
+        rate_slope=0.0,
+        spare=0.0,
     ),
     efforts={
         "ultrafast": Effort(100, 400, 100, 2e-2, 2e-3),
@@ -96,6 +98,8 @@ MAIN = Profile(
         rvq_stages=2,
         rvq_codebook=64,
         amplitude_step=0.2,
+        rate_slope=0.02,
+        spare=0.7,
     ),
     efforts={
         "ultrafast": Effort(60, 400, 150, 3e-2, 5e-3),

@@ -48,6 +48,8 @@ class Tools:
     rvq_stages: int
     rvq_codebook: int
     amplitude_step: float
+    rate_slope: float  # lambda, in squared amplitude steps per bit; 0 trains without a rate term
+    spare: float  # share of Gaussians that is trained on top and dropped before compression, those that matter least
 
 
 @dataclass(frozen=True)

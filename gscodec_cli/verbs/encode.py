@@ -35,6 +35,8 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("hidden-width", int, "Width of the field's network."),
     ("motion-degree", int, "Degree of the polynomial motion, 0 to 3 (main)."),
     ("amplitude-step", float, "Step of the energy-normalised colour quantiser (main)."),
+    ("rate-slope", float, "Weight of the rate in training, in squared amplitude steps per bit (main)."),
+    ("spare", float, "Share of Gaussians trained on top; those that matter least are dropped (main)."),
 )
 SWITCHES: tuple[tuple[str, str], ...] = (
     ("window", "Let Gaussians appear and fade inside a GoP (main)."),

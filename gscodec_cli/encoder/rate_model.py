@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: MIT
+"""Estimated rate while training: logistic mixtures fitted to what is being coded, so that bits have a gradient.
+
+The tables that are written are histograms of the symbols; a mixture of three logistics per component is their smooth
+stand-in (the form of paper 002's entropy constraint).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+SPREADS = (0.2, 1.0, 4.0)  # first scales of a mixture's parts, in standard deviations of the data
+
+
+class LogisticMixture:
+    """Density of C components, each a mixture of logistics with trained means, scales and shares."""
+
+    def __init__(self, x: Tensor) -> None:
+        x = x.detach()
+        spread = x.std(0, correction=0).clamp_min(1e-3)
+        self.mean = x.median(0).values[:, None].repeat(1, len(SPREADS)).requires_grad_()
+        self.log_scale = (spread[:, None] * torch.tensor(SPREADS)).log().requires_grad_()
+        self.logit = torch.zeros(x.shape[1], len(SPREADS)).requires_grad_()
+
+    def bits(self, x: Tensor, step: Tensor) -> Tensor:
+        """Estimated bits of all of x [N, C] when it is coded in steps [C]; a scalar."""
+        z, half = x[..., None] - self.mean, step[:, None] / 2
+        inverse = torch.exp(-self.log_scale)
+        mass = torch.sigmoid((z + half) * inverse) - torch.sigmoid((z - half) * inverse)
+        share = torch.softmax(self.logit, 1)
+        return -(mass * share).sum(-1).clamp_min(1e-7).log().sum() / math.log(2)
+
+    def learnables(self) -> list[Tensor]:
+        """Tensors an optimiser may change."""
+        return [self.mean, self.log_scale, self.logit]
+
+
+class RateModel:
+    """One mixture for each kind of parameter, made when the kind is first seen."""
+
+    def __init__(self, values: dict[str, tuple[Tensor, Tensor]]) -> None:
+        self.mixtures = {name: LogisticMixture(x) for name, (x, _) in values.items()}
+
+    def bits(self, values: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
+        """Estimated bits of {kind: (x [N, C], step [C])}."""
+        return torch.stack([self.mixtures[name].bits(x, step) for name, (x, step) in values.items()]).sum()
+
+    def learnables(self) -> list[Tensor]:
+        """Tensors an optimiser may change."""
+        return [tensor for mixture in self.mixtures.values() for tensor in mixture.learnables()]

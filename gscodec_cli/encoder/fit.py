@@ -141,9 +141,12 @@ class Trainer:
             self.model.keep(torch.topk(self.importance(), count).indices.sort().values)
 
 
-def fit_gop(frames: Tensor, plan: Plan, count: int, seed: int, report: Report) -> Trainer:
+def fit_gop(
+    frames: Tensor, plan: Plan, count: int, seed: int, report: Report, keep: Callable[[Trainer], int] | None = None
+) -> Trainer:
     """Fit `count` Gaussians to frames [T, 3, H, W] uint8 and train them through quantisation.
 
+    `keep` may say, once spare Gaussians have been trained along, how many of them all to keep in place of `count`.
     Returns the trainer, whose `compression` is ready for `export`. `report` is called every ten steps.
     """
     torch.manual_seed(seed)
@@ -153,7 +156,7 @@ def fit_gop(frames: Tensor, plan: Plan, count: int, seed: int, report: Report) -
     if plan.choose_blend:
         trainer = _better_blend(trainer, most)
     _train_jointly(trainer, most)
-    trainer.drop(count)
+    trainer.drop(keep(trainer) if keep and plan.tools.spare else count)
     _train_compressed(trainer)
     return trainer
 

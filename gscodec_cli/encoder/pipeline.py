@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import BinaryIO
 
 import numpy as np
@@ -23,6 +24,7 @@ from gscodec.format.gop import GopBits, write_gop
 from gscodec.format.limits import LEVELS, level_for
 from gscodec.format.records import GopRecord, SequenceHeader
 from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import Trainer, fit_gop, shrink
 from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
@@ -70,6 +72,7 @@ class EncodeResult:
 
 
 Progress = Callable[[Status], None]
+Export = Callable[[Compression], GopRecord]
 
 
 def encode(
@@ -107,18 +110,18 @@ class _Encode:
         self.gaussians, self.bits = 0, 0
         self.psnrs: list[float] = []
         self.notes: list[str] = []
+        most = max(self._count(len(gop)) for gop in self.gops)
+        self.header = sequence_header(self.info, plan, len(source), max(map(len, self.gops)), 4 * most)
 
     def run(self) -> EncodeResult:
         """Encode every GoP in display order."""
         torch.set_num_threads(self.plan.threads or os.cpu_count() or 1)
         began = time.monotonic()
-        most = max(self._count(len(gop)) for gop in self.gops)
-        header = sequence_header(self.info, self.plan, len(self.source), max(map(len, self.gops)), 4 * most)
-        writer = ContainerWriter(self.target, header)
+        writer = ContainerWriter(self.target, self.header)
         frames = iter(self.source)
         for number, span in enumerate(self.gops):
             taken = [next(frames) for _ in span]
-            self._encode_gop(number, span, taken, writer, header)
+            self._encode_gop(number, span, taken, writer)
         writer.close()
         size = self.target.tell()
         self._note_rate(8 * size)
@@ -144,23 +147,30 @@ class _Encode:
             count = math.ceil(count * self.pixels / (1280 * 640))
         return min(count, LEVELS[max(LEVELS)].gaussians, max(1, 2 * self.pixels))
 
-    def _encode_gop(
-        self, number: int, span: range, taken: list, writer: ContainerWriter, header: SequenceHeader
-    ) -> None:
+    def _encode_gop(self, number: int, span: range, taken: list, writer: ContainerWriter) -> None:
         pictures = np.stack([rgb for rgb, _ in taken])
-        pts = tuple(p for _, p in taken) if header.frame_duration == 0 else None
+        pts = tuple(p for _, p in taken) if self.header.frame_duration == 0 else None
         frames = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-        trainer = fit_gop(frames, self.plan, self._count(len(span)), self.plan.seed + number, self._reporter(number))
-        record, bits = self._meet_rate(trainer, span.start, pts, header)
+        export = partial(export_gop, first_frame=span.start, pts=pts)
+        count, seed = self._count(len(span)), self.plan.seed + number
+        keep = partial(self._affordable, export) if self.budget and self.plan.gaussians is None else None
+        trainer = fit_gop(frames, self.plan, count, seed, self._reporter(number), keep)
+        record, bits = self._meet_rate(export, trainer)
         writer.add_gop(record)
         self.gaussians += record.gaussian_count
         self.bits += bits.total
-        renderer = GopRenderer(dequantise(record, header), header, threads=self.plan.threads)
+        renderer = GopRenderer(dequantise(record, self.header), self.header, threads=self.plan.threads)
         self.psnrs += [psnr(renderer.render(i), picture) for i, picture in enumerate(pictures)]
 
-    def _meet_rate(
-        self, trainer: Trainer, first: int, pts: tuple[int, ...] | None, header: SequenceHeader
-    ) -> tuple[GopRecord, GopBits]:
+    def _affordable(self, export: Export, trainer: Trainer) -> int:
+        """Gaussians that the GoP's share of the budget should pay for, from what all of them would cost now."""
+        assert self.budget is not None
+        record = export(Compression(trainer.model, trainer.generator))
+        _, bits = write_gop(record, self.header)
+        pixels = self.pixels * len(trainer.frames)
+        return self.budget.affordable(pixels, record.gaussian_count, bits.total, bits.fixed)
+
+    def _meet_rate(self, export: Export, trainer: Trainer) -> tuple[GopRecord, GopBits]:
         """Export a trained GoP.
 
         As long as it has more bits than it may, drop Gaussians and train the rest a little more.
@@ -168,8 +178,8 @@ class _Encode:
         pixels = self.pixels * len(trainer.frames)
         for attempt in range(SHRINK_ROUNDS + 1):
             assert trainer.compression is not None
-            record = export_gop(trainer.compression, first, pts)
-            _, bits = write_gop(record, header)
+            record = export(trainer.compression)
+            _, bits = write_gop(record, self.header)
             if self.budget is None:
                 break
             fewer = self.budget.smaller(pixels, trainer.model.count, bits.total)

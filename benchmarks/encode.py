@@ -61,14 +61,15 @@ def measure(clip: Path, frames: str | None, options: list[str], folder: Path) ->
     """One row: encode `clip`, then evaluate the file."""
     target = folder / f"{clip.stem}.gsv"
     span = ["--frames", frames] if frames else []
+    commit, dirty = _git("rev-parse", "--short", "HEAD"), _is_dirty()  # of the code that runs, not of later commits
     began = time.monotonic()
     encoded = _json(["gsv", "encode", str(clip), "-o", str(target), "-y", "--json", "--quiet", *span, *options])
     seconds = time.monotonic() - began
     found = _json(["gsv", "eval", str(clip), str(target), "--json", *span])
     info = _json(["gsv", "info", str(target), "--json"])
     return {
-        "commit": _git("rev-parse", "--short", "HEAD"),
-        "dirty": int(bool(_git("status", "--porcelain", "--untracked-files=no"))),
+        "commit": commit,
+        "dirty": int(dirty),
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M"),
         "machine": machine(),
         "clip": clip.name,
@@ -114,6 +115,11 @@ def _json(command: list[str]) -> dict:
     if done.returncode:
         sys.exit(f"{shlex.join(command)}: {done.stderr.strip()}")
     return json.loads(done.stdout)
+
+
+def _is_dirty() -> bool:
+    """Whether tracked files other than results differ from the commit."""
+    return bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"))
 
 
 def _git(*arguments: str) -> str:

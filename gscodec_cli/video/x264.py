@@ -23,6 +23,41 @@ _QUEUE_FRAMES = 4
 _PRESET = "veryfast"  # at these rates x264's effort changes the bytes, hardly the picture
 
 
+class _Sink:
+    """The file as PyAV sees it, which never fails: PyAV prints errors that meet on their way to the caller.
+
+    `failure` is the first one; nothing is written after it.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.seekable = file.seekable
+        self.failure: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        self._attempt(partial(self.file.write, data))
+        return len(data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._attempt(partial(self.file.seek, offset, whence))
+
+    def tell(self) -> int:
+        return self._attempt(self.file.tell)
+
+    def _attempt(self, step: Callable[[], int]) -> int:
+        if self.failure is None and not self.file.closed:
+            try:
+                return step()
+            except OSError as error:
+                self.failure = error
+        return 0
+
+    def check(self) -> None:
+        """Raise the failure, if there was one."""
+        if self.failure is not None:
+            raise self.failure
+
+
 class X264Writer(FileWriter):
     """H.264 in MP4, MOV or MKV: 4:2:0 (4:4:4 for odd sizes) at a CRF, or lossless RGB."""
 
@@ -38,10 +73,13 @@ class X264Writer(FileWriter):
         self.worker = Thread(target=self._work, name="x264", daemon=True)
 
     def begin(self, file: BinaryIO) -> None:
+        if self.container_format != "matroska" and not file.seekable():
+            raise OutputError(f"{self.output.target}: {self.container_format} cannot be written to a pipe; use .mkv")
         # Edit lists count in the movie's time scale: with the stream's own, start offsets are kept exactly.
         exact = {} if self.container_format == "matroska" else {"movie_timescale": str(self.clip.time_base.denominator)}
         try:
-            self.container = av.open(file, "w", format=self.container_format, options=exact)
+            self.sink = _Sink(file)
+            self.container = av.open(self.sink, "w", format=self.container_format, options=exact)
             self.stream = self._add_stream()
         except (OverflowError, av.FFmpegError) as error:
             raise self._refused(error) from error
@@ -119,6 +157,7 @@ class X264Writer(FileWriter):
     def _finish(self, durations: dict[int, int]) -> None:
         self._mux(None, durations)
         self.container.close()
+        self.sink.check()
 
     def _frame(self, rgb: np.ndarray, pts: int) -> av.VideoFrame:
         if self.options.lossless:
@@ -134,3 +173,4 @@ class X264Writer(FileWriter):
             if packet.pts in durations:
                 packet.duration = durations.pop(packet.pts)
             self.container.mux(packet)
+            self.sink.check()

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import pytest
 
@@ -34,6 +35,11 @@ def names(folder) -> list[str]:
         (["decode", "clip.gsv", "-o", "a.mp4", "--scale", "1000"], 2, "--limit-pixels"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--crf", "60"], 2, "0<=x<=51"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--fps", "0"], 2, "more than 0"),
+        (["decode", "clip.gsv", "-o", "a.mp4", "--lossless", "--crf", "1"], 2, "leave out --crf"),
+        (["decode", "clip.gsv", "-o", "a.mp4", "--lossless", "--pixel-format", "yuv444p"], 2, "--pixel-format"),
+        (["decode", "clip.gsv", "-o", "a.y4m", "--lossless"], 2, "y4m holds no RGB"),
+        (["decode", "folder", "-o", "a.mp4"], 1, "folder: cannot be read: Is a directory"),
+        (["info", "clip.gsv", "--json", "--offsets"], 2, "use one of them"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--backend", "abacus"], 4, "abacus"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--limit-pixels", "10"], 3, "--limit-pixels"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--limit-covered-pixels", "10"], 3, "--limit-covered-pixels"),
@@ -49,6 +55,7 @@ def names(folder) -> list[str]:
 def test_one_line_and_the_right_code(gsv, clip, tmp_path, arguments, code, expected):
     (tmp_path / "text.gsv").write_text("this is no gsv file " * 9)
     (tmp_path / "text.mp4").write_text("this is no video " * 9)
+    (tmp_path / "folder").mkdir()
     before = names(tmp_path)
     result = gsv(*arguments)
     if arguments:
@@ -89,16 +96,17 @@ def test_existing_outputs_need_yes(gsv, clip, tmp_path):
     assert (tmp_path / "a.mp4").stat().st_size > 100
 
 
-def limit_file_size() -> None:
-    """Files of this process end at 8 KiB: writing on fails as it does on a full disk."""
+def limit_file_size(size: int = 8192) -> None:
+    """Files of this process end at `size` bytes: writing on fails as it does on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 @pytest.mark.parametrize("output", ["a.npy", "a.mkv", "a.mp4", "a.y4m", "p/%d.png"])
-def test_a_full_disk_is_said_and_cleaned_up(gsv, tmp_path, output):
+@pytest.mark.parametrize("size", [1, 8192, 32768])  # PyAV writes blocks of 32 KiB
+def test_a_full_disk_is_said_and_cleaned_up(gsv, tmp_path, output, size):
     (tmp_path / "big.gsv").write_bytes(make_file(make_header(256, 192, 30), 900, gain=1.0))
-    result = gsv("decode", "big.gsv", "-o", output, "--crf", "0", "-q", preexec_fn=limit_file_size)
+    result = gsv("decode", "big.gsv", "-o", output, "--crf", "0", "-q", preexec_fn=partial(limit_file_size, size))
     assert result.code == 1
     assert "cannot be written" in result.error
     assert names(tmp_path) == ["big.gsv"]
@@ -113,6 +121,18 @@ def test_a_full_device_is_said(gsv, clip):
     assert done.returncode == 1
     assert b"cannot be written" in done.stderr
     assert b"Traceback" not in done.stderr
+
+
+def test_pipes_take_mkv_but_no_mp4(gsv, clip, tmp_path):
+    for name in ("a.mkv", "a.mp4"):
+        os.mkfifo(tmp_path / name)
+    with subprocess.Popen(["cat", tmp_path / "a.mkv"], stdout=subprocess.PIPE) as reader:
+        assert gsv("decode", clip, "-o", "a.mkv", "-q").code == 0
+        assert len(reader.stdout.read()) > 1000
+    with subprocess.Popen(["cat", tmp_path / "a.mp4"], stdout=subprocess.DEVNULL):
+        result = gsv("decode", clip, "-o", "a.mp4", "-q")
+    assert result.code == 1
+    assert "cannot be written to a pipe; use .mkv" in result.error
 
 
 def test_a_reader_that_leaves_is_said(clip, tmp_path):

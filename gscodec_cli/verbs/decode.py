@@ -41,21 +41,21 @@ class _Schedule:
 @click.option("--size", type=FrameSize(), help="Draw the Gaussians at this size.")
 @click.option("--scale", type=click.FloatRange(0, 1024, min_open=True), help="Draw them F times as large.", metavar="F")
 @click.option("--fps", type=Rate(), help="Frames per second: draws the times in between.")
-@click.option("--crf", type=click.FloatRange(0, 51), default=DEFAULT_CRF, show_default=True, help="Quality of x264.")
+@click.option("--crf", type=click.FloatRange(0, 51), help=f"Quality of x264, {DEFAULT_CRF:g} by default.", metavar="Q")
 @click.option("--lossless", is_flag=True, help="x264 without loss, in RGB.")
 @click.option(
     "--pixel-format",
     type=click.Choice(["yuv420p", "yuv444p"]),
     help="Of x264 and y4m; by default yuv420p for even sizes, yuv444p for odd ones.",
 )
-@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is all cores.", show_default=True)
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is all cores.", metavar="N")
 @click.option("--backend", metavar="NAME", help="Kernel engine, see `gsv info --backends`.")
 @limit_options
 def command(source: str, output: str, quiet: bool, **options: Any) -> None:
     """Draw IN.gsv and write it as OUT.
 
-    OUT is .mp4, .mov or .mkv (x264), .y4m, .png with a number in its name (frame_%04d.png), .npy, or - for raw RGB24
-    on standard output.
+    OUT is .mp4, .m4v, .mov or .mkv (x264), .y4m, .png with a number in its name (frame_%04d.png), .npy, or - for raw
+    RGB24 on standard output.
     """
     limits = take_limits(options)
     with naming(source):
@@ -64,6 +64,7 @@ def command(source: str, output: str, quiet: bool, **options: Any) -> None:
 
 def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict[str, Any]) -> None:
     began = time.monotonic()
+    _check_quality(output, options)
     decoder = StreamDecoder(source, backend=options["backend"], threads=options["threads"], limits=limits)
     decoder.resize(_output_size(decoder, options["size"], options["scale"]))
     start, stop = decoder.check_range(options["frames"])
@@ -75,7 +76,7 @@ def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict
         decoder.verify()
     clip = _clip_format(decoder, schedule, options["size"] is not None)
     target = WriteOptions(
-        crf=options["crf"],
+        crf=DEFAULT_CRF if options["crf"] is None else options["crf"],
         lossless=options["lossless"],
         pixel_format=options["pixel_format"],
         threads=options["threads"],
@@ -100,6 +101,15 @@ def _write(
         for k, rgb in enumerate(frames):
             writer.write(rgb, schedule.pts(k), schedule.duration(k))
             advance(1)
+
+
+def _check_quality(output: str, options: dict[str, Any]) -> None:
+    if not options["lossless"]:
+        return
+    if options["crf"] is not None or options["pixel_format"] is not None:
+        raise UsageError("--lossless keeps RGB as it is: leave out --crf and --pixel-format")
+    if Path(output).suffix.lower() == ".y4m":
+        raise UsageError(f"{output}: y4m holds no RGB, so it cannot be lossless; use .mkv, .png or .npy")
 
 
 def _output_size(decoder: StreamDecoder, size: tuple[int, int] | None, scale: float | None) -> tuple[int, int] | None:

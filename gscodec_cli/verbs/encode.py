@@ -49,11 +49,11 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for name, text in reversed(SWITCHES):
         command = click.option(f"--{name}/--no-{name}", default=None, help=text)(command)
     for name, kind, text in reversed(SETTINGS):
-        command = click.option(f"--{name}", type=kind, help=text, metavar="N")(command)
+        command = click.option(f"--{name}", type=kind, help=text, metavar="N" if kind is int else "S")(command)
     return command
 
 
-@click.command(name="encode")
+@click.command(name="encode", short_help="Train the Gaussians of a clip and write them.")
 @click.argument("source", metavar="IN", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="OUT.gsv", type=click.Path(), help="File to write.")
 @click.option("-y", "--yes", is_flag=True, help="Overwrite OUT.gsv.")

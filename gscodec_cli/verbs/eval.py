@@ -30,13 +30,13 @@ class _Clip:
     file_bits: int | None = None
 
 
-@click.command(name="eval")
+@click.command(name="eval", short_help="Measure a clip against its reference.")
 @click.argument("reference", metavar="REF", type=click.Path())
 @click.argument("distorted", metavar="DIST", type=click.Path())
 @click.option("--frames", type=FrameRange(), help="Frames of REF to compare with all of DIST.")
 @click.option("--no-ms-ssim", is_flag=True, help="Leave out MS-SSIM.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-@click.option("--threads", type=click.IntRange(0), default=0, help="0 is all cores.", show_default=True)
+@click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is all cores.", metavar="N")
 @click.option("--quiet", "-q", is_flag=True, help="No progress.")
 @limit_options
 def command(reference: str, distorted: str, frames: Any, as_json: bool, quiet: bool, **options: Any) -> None:

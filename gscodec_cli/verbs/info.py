@@ -12,6 +12,7 @@ from gscodec.format.describe import describe, file_bits
 from gscodec.format.gop import read_gop_header
 from gscodec.format.records import PROFILES, GopHeader
 from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.errors import UsageError
 from gscodec_cli.verbs.common import limit_options, naming, print_json, take_limits
 
 
@@ -26,7 +27,7 @@ def _print_backends(ctx: click.Context, param: click.Parameter, value: bool) -> 
     ctx.exit()
 
 
-@click.command(name="info")
+@click.command(name="info", short_help="Show header, GoPs and where the bits went.")
 @click.argument("source", metavar="IN.gsv", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--offsets", is_flag=True, help="Print every field of the file with its position.")
@@ -42,6 +43,8 @@ def _print_backends(ctx: click.Context, param: click.Parameter, value: bool) -> 
 def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:
     """Show header, GoPs and bits by component of IN.gsv; every byte of the file is checked."""
     limits = take_limits(options)
+    if as_json and offsets:
+        raise UsageError("--json and --offsets: use one of them")
     with naming(source):
         decoder = StreamDecoder(source, limits=limits)
         decoder.reader.verify()

@@ -6,6 +6,7 @@ decoder[0], decoder[-1], decoder[10:20:2], len(decoder), decoder.metadata
 decoder.get_frame_played_at(1.5).data
 """
 
+import operator
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ Output = Literal["auto", "numpy", "torch"]
 class VideoMetadata:
     """What is known about the clip; times in seconds, sizes in pixels of the frames this decoder gives.
 
+    `coded_width`, `coded_height` and `pixel_aspect_ratio` are those of the file, whatever size is drawn.
     `average_fps` is None for a clip of one frame. Colour fields are H.273 code points (2 = unspecified).
     """
 
@@ -209,9 +211,10 @@ class VideoDecoder:
         self.close()
 
     def _index(self, index: int) -> int:
+        index = operator.index(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"frame {index} is outside the clip's {len(self)} frames")
-        return int(index) % len(self)
+        return index % len(self)
 
     def _played_at(self, seconds: float) -> int:
         begin, end = float(self._timeline.begin), float(self._timeline.end)

@@ -16,7 +16,8 @@ import numpy as np
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
 from gscodec.format.gop import read_gop_header
-from gscodec.format.limits import Limits
+from gscodec.format.limits import MAX_SIDE, Limits
+from gscodec.kernels import registry
 from gscodec_cli.decoder.reconstruct import GopRenderer, make_view
 from gscodec_cli.decoder.timeline import Timeline
 from gscodec_cli.errors import MediaError, UsageError
@@ -29,7 +30,7 @@ class StreamDecoder:
     """Random access to the frames of one file. Memory: the index and a few GoPs, whatever the clip's length.
 
     `source` is a path, a seekable binary file or the bytes of a file; `size` (width, height) and `crop` (x, y, width,
-    height; output pixels) choose what is drawn. Raises FormatError, LimitError, MediaError, BackendError.
+    height; output pixels) choose what is drawn. Raises FormatError, LimitError, MediaError, UsageError, BackendError.
     """
 
     def __init__(
@@ -42,6 +43,10 @@ class StreamDecoder:
         threads: int = 0,
         limits: Limits | None = None,
     ) -> None:
+        if threads < 0:
+            raise UsageError(f"threads is {threads}, expected 0 (all cores) or more")
+        if backend is not None:
+            registry.select(backend)  # an engine that is asked for and not there is said before the file is read
         self.limits = limits or Limits()
         self.name = str(source) if isinstance(source, str | os.PathLike) else "stream"
         self.reader = _open(source, self.limits)
@@ -68,9 +73,11 @@ class StreamDecoder:
     def resize(self, size: tuple[int, int] | None, crop: tuple[int, int, int, int] | None = None) -> None:
         """Draw at `size` (width, height; None for the coded size), and of that only `crop`, from now on.
 
-        Raises UsageError for more pixels than the limits allow or a crop outside the picture.
+        Raises UsageError for sides that no file has, more pixels than the limits allow or a crop outside the picture.
         """
         size = size or (self.header.width, self.header.height)
+        if not all(1 <= side <= MAX_SIDE for side in size):
+            raise UsageError(f"size is {size[0]}x{size[1]}, sides are 1 to {MAX_SIDE} pixels")
         _check_crop(crop, size)
         pixels = crop[2] * crop[3] if crop else size[0] * size[1]
         if pixels > self.limits.pixels:

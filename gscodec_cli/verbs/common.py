@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-MAX_SIDE = 65535
+from gscodec.format.limits import MAX_SIDE
+
 _LIMIT_HELP = {
     "pixels": "pixels per frame",
     "frames": "frames",

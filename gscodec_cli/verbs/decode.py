@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from gscodec.format.limits import Limits
+from gscodec.format.limits import MAX_SIDE, Limits
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.timeline import Timeline
 from gscodec_cli.errors import UsageError
-from gscodec_cli.verbs.common import MAX_SIDE, FrameRange, FrameSize, Rate, limit_options, naming, note, take_limits
+from gscodec_cli.verbs.common import FrameRange, FrameSize, Rate, limit_options, naming, note, take_limits
 from gscodec_cli.verbs.progress import progress_bar
 from gscodec_cli.video.writer import DEFAULT_CRF, KEEPS_TIMES, ClipFormat, WriteOptions, open_writer
 

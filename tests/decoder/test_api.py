@@ -10,6 +10,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from gscodec.kernels.errors import BackendError
 from gscodec_cli import VideoDecoder
 from gscodec_cli.errors import BackendMissingError, UsageError
 from tests.decoder.synthetic import make_file, make_header
@@ -39,6 +40,9 @@ def test_indices_and_slices(decoder):
     assert decoder[5:5].shape == (0, 3, 32, 48)
     for index in (FRAMES, -FRAMES - 1):
         with pytest.raises(IndexError):
+            decoder[index]
+    for index in (1.0, "1", None):
+        with pytest.raises(TypeError):
             decoder[index]
 
 
@@ -138,6 +142,11 @@ def test_numpy_where_torch_is_not_imported(clip, tmp_path):
         ({"device": "cuda"}, BackendMissingError),
         ({"output": "list"}, UsageError),
         ({"dimension_order": "CHWN"}, UsageError),
+        ({"size": (0, 5)}, UsageError),
+        ({"size": (-4, 5)}, UsageError),
+        ({"size": (5, 65536)}, UsageError),
+        ({"threads": -1}, UsageError),
+        ({"backend": "abacus"}, BackendError),
     ],
 )
 def test_what_is_not_there_is_refused(clip, options, error):

@@ -146,7 +146,8 @@ def fit_gop(
 ) -> Trainer:
     """Fit `count` Gaussians to frames [T, 3, H, W] uint8 and train them through quantisation.
 
-    `keep` may say, once spare Gaussians have been trained along, how many of them all to keep in place of `count`.
+    `keep` may say how many to keep of all that were trained, in place of `count`: before compression is simulated, and
+    again when it has been for a while.
     Returns the trainer, whose `compression` is ready for `export`. `report` is called every ten steps.
     """
     torch.manual_seed(seed)
@@ -156,8 +157,10 @@ def fit_gop(
     if plan.choose_blend:
         trainer = _better_blend(trainer, most)
     _train_jointly(trainer, most)
-    trainer.drop(keep(trainer) if keep and plan.tools.spare else count)
-    _train_compressed(trainer)
+    if not plan.tools.spare:
+        keep = None
+    trainer.drop(keep(trainer) if keep else count)
+    _train_compressed(trainer, keep)
     return trainer
 
 
@@ -210,7 +213,7 @@ def _train_jointly(trainer: Trainer, count: int) -> None:
     trainer.run(stage, done, steps)
 
 
-def _train_compressed(trainer: Trainer) -> None:
+def _train_compressed(trainer: Trainer, keep: Callable[[Trainer], int] | None) -> None:
     """Quantisation in the loop.
 
     For `main` uniform noise first, then rounding; for `stgv` rounding throughout (paper 001, appendix C).
@@ -223,6 +226,8 @@ def _train_compressed(trainer: Trainer) -> None:
     stage = Stage("compression", steps, TUNE_RATE, 0.05)
     noisy = round(steps * 0.7) if plan.tools.energy_colour else 0
     trainer.run(stage, 0, noisy, noise=True)
+    if keep:
+        trainer.drop(keep(trainer))
     trainer.run(stage, noisy, steps)
 
 

@@ -165,10 +165,11 @@ class _Encode:
     def _affordable(self, export: Export, trainer: Trainer) -> int:
         """Gaussians that the GoP's share of the budget should pay for, from what all of them would cost now."""
         assert self.budget is not None
-        record = export(Compression(trainer.model, trainer.generator))
+        trained = trainer.compression is not None
+        record = export(trainer.compression or Compression(trainer.model, trainer.generator))
         _, bits = write_gop(record, self.header)
         pixels = self.pixels * len(trainer.frames)
-        return self.budget.affordable(pixels, record.gaussian_count, bits.total, bits.fixed)
+        return self.budget.affordable(pixels, record.gaussian_count, bits.total, bits.fixed, trained)
 
     def _meet_rate(self, export: Export, trainer: Trainer) -> tuple[GopRecord, GopBits]:
         """Export a trained GoP.

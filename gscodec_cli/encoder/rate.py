@@ -13,7 +13,7 @@ GAUSSIAN_BITS = {"stgv": 52.0, "main": 48.0}  # at the low end: what comes out t
 FIELD_BITS = 6.0  # per number
 HEADER_BITS = 12_000.0  # tables of a GoP
 TOLERANCE = 0.005
-TRAINED_SHARE = 0.75  # of a Gaussian's bits that is left once the rate is trained: at the low end, as above
+TRAINED_SHARE = 0.65  # of a Gaussian's bits that is left once the rate is trained: at the low end, as above
 MIN_GAUSSIANS = 16
 
 
@@ -34,9 +34,9 @@ class Budget:
         """Gaussians that should fit into what is allowed."""
         return max(MIN_GAUSSIANS, round((self.allowed(pixels) - self.fixed_bits) / self.per_gaussian))
 
-    def affordable(self, pixels: int, count: int, bits: int, fixed_bits: int) -> int:
-        """Gaussians to keep of `count` that cost `bits` before the rate was trained."""
-        per_gaussian = max(1.0, (bits - fixed_bits) / max(count, 1)) * TRAINED_SHARE
+    def affordable(self, pixels: int, count: int, bits: int, fixed_bits: int, trained: bool) -> int:
+        """Gaussians to keep of `count` that cost `bits`; more of them where training has yet to lower the rate."""
+        per_gaussian = max(1.0, (bits - fixed_bits) / max(count, 1)) * (1.0 if trained else TRAINED_SHARE)
         return max(MIN_GAUSSIANS, min(count, round((self.allowed(pixels) - fixed_bits) / per_gaussian)))
 
     def smaller(self, pixels: int, count: int, bits: int) -> int | None:

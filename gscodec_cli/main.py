@@ -45,7 +45,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run `gsv` with `arguments`; every failure is one line on standard error and an exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
+    _catch_interrupts()
     try:
         with cli.make_context("gsv", arguments) as context:
             cli.invoke(context)
@@ -97,8 +97,18 @@ def _silence_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _terminate(signum: int, frame: Any) -> None:
-    raise KeyboardInterrupt
+def _catch_interrupts() -> None:
+    """Make Ctrl-C and SIGTERM a KeyboardInterrupt, once: what comes after it must not disturb the cleaning up."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+
+    def interrupt(signum: int, frame: Any) -> None:
+        for number in numbers:
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in numbers:
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, interrupt)
 
 
 if __name__ == "__main__":

@@ -94,9 +94,12 @@ class FileWriter(FrameWriter):
             except BaseException as failure:
                 self.output.__exit__(type(failure), failure, None)
                 raise
-        else:
+            self.output.__exit__(None, None, None)
+            return
+        try:
             self.abandon()
-        self.output.__exit__(kind, error, None)
+        finally:
+            self.output.__exit__(kind, error, None)
 
     def begin(self, file: BinaryIO) -> None:
         """Write what comes before the first frame."""

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -30,6 +32,12 @@ class Result:
         assert len(self.lines) == 1, self.lines
         assert self.lines[0].startswith("gsv: "), self.lines
         return self.lines[0]
+
+
+def limit_file_size(size: int = 8192) -> None:
+    """Files of this process end at `size` bytes: writing on fails as it does on a full disk."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 Run = Callable[..., Result]

@@ -7,8 +7,10 @@ import json
 import signal
 import subprocess
 import time
+import wave
 from dataclasses import fields
 from fractions import Fraction
+from functools import partial
 
 import click
 import numpy as np
@@ -17,7 +19,7 @@ import pytest
 from gscodec_cli.encoder.options import CHOICES, EncodeOptions
 from gscodec_cli.verbs.encode import PRESETS, PROFILES, command
 from gscodec_cli.video.writer import ClipFormat, WriteOptions, open_writer
-from tests.cli.conftest import GSV
+from tests.cli.conftest import GSV, limit_file_size
 
 TINY = ("--gaussians", 40, "--key-iterations", 4, "--joint-iterations", 12, "--tune-iterations", 4)
 
@@ -68,10 +70,23 @@ def test_every_option_of_the_trainer_is_an_option_of_the_verb():
         (["in.mp4", "-o", "a.gsv", "--frames", "4:99"], 1, "outside the clip's 6 frames"),
         (["in.mp4", "-o", "a.gsv", "--gaussians", "0"], 2, "--gaussians 0"),
         (["in.mp4", "-o", "a.gsv", "--profile", "stgv", "--motion-degree", "2"], 2, "profile stgv"),
+        (["text.mp4", "-o", "a.gsv"], 1, "text.mp4: not a readable video"),
+        (["sound.wav", "-o", "a.gsv"], 1, "sound.wav: no video stream"),
+        (["empty.y4m", "-o", "a.gsv"], 1, "empty.y4m: the video has no frames"),
+        (["folder", "-o", "a.gsv"], 1, "folder: no pictures"),
+        (["none_%d.png", "-o", "a.gsv"], 1, "no file matches the pattern"),
+        (["in.mp4", "-o", "folder"], 1, "folder: is a folder"),
+        (["in.mp4", "-o", "a.gsv", "--device", "cuda"], 4, "--device cpu"),
     ],
 )
 def test_failures_leave_nothing_behind(gsv, source, tmp_path, arguments, code, expected):
     (tmp_path / "old.gsv").write_text("precious")
+    (tmp_path / "text.mp4").write_text("this is no video " * 9)
+    (tmp_path / "empty.y4m").write_text("YUV4MPEG2 W16 H16 F25:1 Ip A1:1 C420\n")
+    (tmp_path / "folder").mkdir()
+    with wave.open(str(tmp_path / "sound.wav"), "wb") as sound:
+        sound.setparams((1, 2, 8000, 0, "NONE", ""))
+        sound.writeframes(bytes(16000))
     before = sorted(tmp_path.iterdir())
     result = gsv("encode", *arguments, "-q")
     assert result.code == code
@@ -80,14 +95,22 @@ def test_failures_leave_nothing_behind(gsv, source, tmp_path, arguments, code, e
     assert (tmp_path / "old.gsv").read_text() == "precious"
 
 
-def test_an_interrupted_encode_leaves_nothing(source, tmp_path):
+def test_a_full_disk_is_said_and_cleaned_up(gsv, source, tmp_path):
+    result = gsv("encode", source, "-o", "a.gsv", *TINY, "-q", preexec_fn=partial(limit_file_size, 300))
+    assert result.code == 1
+    assert "a.gsv: cannot be written: File too large" in result.error
+    assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_encode_leaves_nothing(source, tmp_path, number):
     arguments = ["encode", "in.mp4", "-o", "a.gsv", "--preset", "veryslow", "--gaussians", "40", "-q"]
     with subprocess.Popen([GSV, *arguments], cwd=tmp_path, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
         while len(list(tmp_path.iterdir())) == 1 and time.monotonic() < deadline:
             time.sleep(0.05)
         time.sleep(3)  # let training begin
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         message = process.stderr.read().decode()
         assert process.wait(60) == 130
     assert message.splitlines() == ["gsv: interrupted"]

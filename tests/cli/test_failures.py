@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from functools import partial
 import pytest
 
 from gscodec_cli.errors import exit_code_of
-from tests.cli.conftest import GSV
+from tests.cli.conftest import GSV, limit_file_size
 from tests.decoder.synthetic import make_file, make_header
 
 
@@ -94,12 +93,6 @@ def test_existing_outputs_need_yes(gsv, clip, tmp_path):
     assert (tmp_path / "a.mp4").read_text() == "precious"
     assert gsv("decode", clip, "-o", "a.mp4", "-y").code == 0
     assert (tmp_path / "a.mp4").stat().st_size > 100
-
-
-def limit_file_size(size: int = 8192) -> None:
-    """Files of this process end at `size` bytes: writing on fails as it does on a full disk."""
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 @pytest.mark.parametrize("output", ["a.npy", "a.mkv", "a.mp4", "a.y4m", "p/%d.png"])

@@ -5,32 +5,25 @@
     python benchmarks/decode.py --made stgv --frames 132     (20 000 Gaussians at 1280x640, the paper's field)
     python benchmarks/decode.py --made main --frames 132     (windows, all open; motion, log shapes; no field)
 
-A made-up file has Gaussians of random place and shape whose supports hold 8.4 million pixels in all, as those trained
-on one frame of Bunny do. Every run is a process of its own: imports and opening are not timed, reading and entropy
-decoding are. `cpu_ms_per_frame` is the processor time of all threads, which a busy machine disturbs less.
+A made-up file is one of `made.py`. Every run is a process of its own: imports and opening are not timed, reading and
+entropy decoding are. `cpu_ms_per_frame` is the processor time of all threads, which a busy machine disturbs less.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import os
-import platform
-import shlex
 import subprocess
 import sys
 import tempfile
-from datetime import UTC, datetime
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-RESULTS = ROOT / "benchmarks" / "results" / "decode.csv"
+from common import ROOT, append, provenance
+
 FIELDS = (
-    *("commit", "dirty", "date", "machine", "cpus", "engine", "case", "size", "gaussians", "frames", "bytes"),
+    *("commit", "dirty", "date", "machine", "cores", "engine", "case", "size", "gaussians", "frames", "bytes"),
     *("threads", "fps_best", "fps_median", "cpu_ms_per_frame", "peak_rss_mb", "command"),
 )
-WIDTH, HEIGHT, GAUSSIANS = 1280, 640, 20_000
-LOG_EXTENT = (1.22, 0.5)  # of ln l11 and ln l22: 420 pixels in the mean support
 CHILD = """
 import sys, time
 from gscodec.kernels import last_engine
@@ -65,32 +58,15 @@ def main() -> None:
         path = args.file or make(args.made, args.frames, Path(folder) / f"{args.made}.gsv")
         row = measure(path, args.threads, args.repeat)
     row["case"] = f"made {args.made}" if args.made else path.name
-    append(row)
+    append("decode.csv", FIELDS, [row])
     print(", ".join(f"{name} {row[name]}" for name in FIELDS[5:-1]))
 
 
 def make(profile: str, frames: int, path: Path) -> Path:
     """Write a made-up file, in a process of its own so that its memory is not counted."""
-    code = "import sys; from benchmarks.decode import write_made; write_made(*sys.argv[1:])"
-    subprocess.run([sys.executable, "-c", code, profile, str(frames), str(path)], check=True, cwd=ROOT)
+    script = ROOT / "benchmarks" / "made.py"
+    subprocess.run([sys.executable, str(script), profile, str(frames), str(path)], check=True)
     return path
-
-
-def write_made(profile: str, frames: str, path: str) -> None:
-    """Write the file of `make`."""
-    from tests.decoder.synthetic import PAPER_FIELD, make_file, make_header
-
-    header = make_header(
-        WIDTH,
-        HEIGHT,
-        int(frames),
-        level=2,
-        profile=int(profile == "main"),
-        max_gop_frames=32 if profile == "main" else 10,
-    )
-    tools = ("motion", "alive", "log", "ycc", "energy") if profile == "main" else ("field",)
-    options = {"log_extent": LOG_EXTENT, "gain": 0.1, "field_layout": PAPER_FIELD}
-    Path(path).write_bytes(make_file(header, GAUSSIANS, tools, **options))
 
 
 def measure(path: Path, threads: int, repeat: int) -> dict[str, object]:
@@ -114,44 +90,6 @@ def measure(path: Path, threads: int, repeat: int) -> dict[str, object]:
         "cpu_ms_per_frame": f"{min(float(run[1]) for run in runs):.2f}",
         "peak_rss_mb": f"{max(float(run[2]) for run in runs):.0f}",
     }
-
-
-def provenance() -> dict[str, object]:
-    """Where and from what these numbers came."""
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout.strip()
-
-    return {
-        "commit": git("rev-parse", "--short", "HEAD"),
-        "dirty": int(bool(git("status", "--porcelain", "--untracked-files=no"))),
-        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M"),
-        "machine": cpu_name(),
-        "cpus": os.cpu_count(),
-        "command": shlex.join(["python", "benchmarks/decode.py", *sys.argv[1:]]),
-    }
-
-
-def cpu_name() -> str:
-    """Name of the processor, as the system gives it."""
-    info = Path("/proc/cpuinfo")
-    names = (
-        [line.split(":")[1].strip() for line in info.read_text().splitlines() if "model name" in line]
-        if info.exists()
-        else []
-    )
-    return names[0] if names else platform.processor() or platform.machine()
-
-
-def append(row: dict[str, object]) -> None:
-    """Add one row to the table."""
-    new = not RESULTS.exists()
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
 
 
 if __name__ == "__main__":

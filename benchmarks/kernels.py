@@ -12,11 +12,8 @@ benchmarks/results/kernels.csv.
 from __future__ import annotations
 
 import argparse
-import csv
 import ctypes
-import datetime
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -26,14 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from common import ROOT, append, provenance
 
 from gscodec import kernels
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Call = Callable[[], object]
 
-ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "kernels.csv"
 COUNT, HEIGHT, WIDTH = 20_000, 640, 1280
 PAIRS = 8.4e6  # pixels that Gaussians touch, all together: what a trained frame of this size has
 FLAGS = (
@@ -171,32 +167,11 @@ def measure(contenders: dict[str, Call], rounds: int) -> dict[str, list[float]]:
     return times
 
 
-def git(*arguments: str) -> str:
-    """Output of a git command in the project, "" where there is no repository."""
-    found = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
-    return found.stdout.strip()
-
-
-def machine() -> str:
-    """Name of the CPU."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
-
-
 def common_columns(threads: int) -> dict[str, object]:
     """What all rows of this run share."""
     engine = kernels.last_engine()
     return {
-        "commit": git("rev-parse", "--short", "HEAD"),
-        "dirty": int(bool(git("status", "--porcelain", "--", "kernels", "CMakeLists.txt"))),
-        "date": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "machine": machine(),
-        "cores": os.cpu_count(),
-        "command": " ".join(["python", "benchmarks/kernels.py", *sys.argv[1:]]),
+        **provenance(),
         "engine": f"{engine.name}-{engine.isa}" if engine else "",
         "gaussians": COUNT,
         "width": WIDTH,
@@ -226,17 +201,6 @@ def report(case: str, times: dict[str, list[float]]) -> dict[str, object]:
     return dict(row)
 
 
-def append(rows: list[dict[str, object]]) -> None:
-    """Add rows to the table of results, which is made if need be."""
-    new = not RESULTS.exists()
-    RESULTS.parent.mkdir(exist_ok=True)
-    with RESULTS.open("a", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-        if new:
-            writer.writeheader()
-        writer.writerows(rows)
-
-
 def main() -> None:
     """Run all cases and keep their times."""
     parser = argparse.ArgumentParser(description="Time the CPU kernels.")
@@ -253,7 +217,7 @@ def main() -> None:
     shared = common_columns(options.threads)
     print(f"{shared['engine']} on {shared['machine']}, {options.threads} threads")
     if not options.no_csv:
-        append([shared | row for row in rows])
+        append("kernels.csv", COLUMNS, [shared | row for row in rows])
 
 
 if __name__ == "__main__":

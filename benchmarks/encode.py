@@ -11,22 +11,17 @@ size of that file.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
-import platform
 import shlex
 import subprocess
 import sys
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
-RESULTS = Path(__file__).parent / "results" / "encode.csv"
+from common import PROVENANCE, append, provenance
+
 FIELDS = (
-    "commit",
-    "dirty",
-    "date",
-    "machine",
+    *PROVENANCE,
     "clip",
     "frames",
     "size",
@@ -53,25 +48,22 @@ def main() -> None:
     args.keep.mkdir(exist_ok=True)
     for clip in args.clips:
         row = measure(clip, args.frames, options, args.keep)
-        append(row)
-        print(", ".join(f"{name} {row[name]}" for name in FIELDS[4:]))
+        append("encode.csv", FIELDS, [row])
+        print(", ".join(f"{name} {row[name]}" for name in FIELDS[len(PROVENANCE) :]))
 
 
 def measure(clip: Path, frames: str | None, options: list[str], folder: Path) -> dict[str, object]:
     """One row: encode `clip`, then evaluate the file."""
     target = folder / f"{clip.stem}.gsv"
     span = ["--frames", frames] if frames else []
-    commit, dirty = _git("rev-parse", "--short", "HEAD"), _is_dirty()  # of the code that runs, not of later commits
+    origin = provenance()
     began = time.monotonic()
     encoded = _json(["gsv", "encode", str(clip), "-o", str(target), "-y", "--json", "--quiet", *span, *options])
     seconds = time.monotonic() - began
     found = _json(["gsv", "eval", str(clip), str(target), "--json", *span])
     info = _json(["gsv", "info", str(target), "--json"])
     return {
-        "commit": commit,
-        "dirty": int(dirty),
-        "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M"),
-        "machine": machine(),
+        **origin,
         "clip": clip.name,
         "frames": frames or f"0:{info['frames']}",
         "size": f"{info['width']}x{info['height']}",
@@ -87,43 +79,11 @@ def measure(clip: Path, frames: str | None, options: list[str], folder: Path) ->
     }
 
 
-def append(row: dict[str, object]) -> None:
-    """Add a row to the CSV, with its header where the file is new."""
-    new = not RESULTS.exists()
-    with RESULTS.open("a", newline="") as file:
-        writer = csv.DictWriter(file, FIELDS)
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
-
-
-def machine() -> str:
-    """Processor and number of cores."""
-    import os
-
-    name = platform.processor() or platform.machine()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        name = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        pass
-    return f"{name}, {os.cpu_count()} cores"
-
-
 def _json(command: list[str]) -> dict:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(f"{shlex.join(command)}: {done.stderr.strip()}")
     return json.loads(done.stdout)
-
-
-def _is_dirty() -> bool:
-    """Whether tracked files other than results differ from the commit."""
-    return bool(_git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"))
-
-
-def _git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], capture_output=True, text=True, check=False).stdout.strip()
 
 
 if __name__ == "__main__":

@@ -31,11 +31,14 @@ class FormatError(GsvError):
 
 
 class LimitError(GsvError):
-    """The file asks for more than this decoder is willing to give; `flag` is the option that raises the limit."""
+    """The file asks for more than this decoder is willing to give; `flag` is the option that raises the limit.
 
-    def __init__(self, limit: str, asked: int, allowed: int, flag: str) -> None:
+    `message` says it in other words where no option raises it.
+    """
+
+    def __init__(self, limit: str, asked: int, allowed: int, flag: str, message: str = "") -> None:
         self.limit, self.asked, self.allowed, self.flag = limit, asked, allowed, flag
-        super().__init__(f"the file asks for {asked} {limit}, the limit is {allowed}; raise it with {flag}")
+        super().__init__(message or f"the file asks for {asked} {limit}, the limit is {allowed}; raise it with {flag}")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ def level_for(pixels: int, gaussians: int, covered_pixels: int = 0) -> int:
         "covered pixels per frame": (covered_pixels, top.covered_pixels),
     }
     name, (value, allowed) = next((k, v) for k, v in asked.items() if v[0] > v[1])
-    raise LimitError(name, value, allowed, "a smaller --size or --gaussians (no level of the format is larger)")
+    message = f"{value} {name} are more than the {allowed} of the largest level; use a smaller --size or --gaussians"
+    raise LimitError(name, value, allowed, "", message)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from gscodec_cli.errors import BackendMissingError
+from gscodec_cli.errors import BackendMissingError, UsageError
 from gscodec_cli.output import OutputFile
 from gscodec_cli.verbs.common import FrameRange, FrameSize, note, print_json
 from gscodec_cli.verbs.progress import encode_progress
@@ -78,6 +78,8 @@ def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **o
     A profile fixes the model and its coding: `main` is the default, `stgv` the paper as written. A preset sets the
     effort. Every other option overrides what these two set.
     """
+    if output == "-":
+        raise UsageError("-o -: a .gsv file is not written to standard output; give it a name")
     with OutputFile(output, overwrite=yes, source=Path(source)) as target:
         clip = open_video(source, frames=options.pop("frames"), size=options["size"])
         no_audio = options.pop("no_audio")

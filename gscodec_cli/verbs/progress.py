@@ -63,17 +63,24 @@ def _so_far(status: Any) -> str:
 @contextmanager
 def _live_bar(title: str) -> Iterator[Callable[[Any], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
 
-    text = TextColumn("{task.description}")
-    columns = (text, BarColumn(bar_width=20), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    # Where the line is too long for the terminal the text is cut, never the time left.
+    text = TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis"))
+    columns = (text, BarColumn(bar_width=5), TimeRemainingColumn(compact=True), TextColumn("left"))
+    with Progress(*columns, console=Console(stderr=True), transient=True, expand=True) as progress:
         task = progress.add_task(title, total=1.0)
 
         def report(status: Any) -> None:
-            step = f"{status.stage} {status.step}/{status.steps}"
-            line = f"GoP {status.gop + 1}/{status.gops} {step} {status.psnr:.2f} dB"
-            written = f", {_so_far(status)}" if status.bpp is not None else ""
-            progress.update(task, completed=status.share, description=line + written)
+            progress.update(task, completed=status.share, description=_line(status))
 
         yield report
+
+
+def _line(status: Any) -> str:
+    """GoP, step and PSNR of the training; behind it PSNR and bpp of what is already in the file."""
+    line = f"GoP {status.gop + 1}/{status.gops} {status.stage} {status.step}/{status.steps} {status.psnr:.2f} dB"
+    if status.bpp is None or status.decoded_psnr is None:
+        return line
+    return f"{line}, file {status.decoded_psnr:.2f} dB {status.bpp:.4f} bpp"

@@ -1,10 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Profiles and presets as data; docs/CLI.md prints these tables and a test keeps the two equal. Imports nothing of
-ours but `tools`.
+"""Profiles and presets as data; docs/CLI.md prints these tables and a test keeps the two equal.
 
 Profile `stgv` is the paper as written (001, section III and appendices B, C); its `veryslow` preset has the paper's
-budget and its two learning rates. Shorter schedules take larger steps: with K times fewer steps a rate that is about
-sqrt(K) times larger ended best.
+budget and its two learning rates. Shorter schedules begin with larger ones. Imports nothing of ours but `tools`.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ def provenance() -> dict[str, object]:
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "machine": cpu_name(),
         "cores": os.cpu_count(),
-        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]]),
+        "command": shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *map(_portable, sys.argv[1:])]),
     }
 
 
@@ -38,6 +38,11 @@ def cpu_name() -> str:
         lines = []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def _portable(argument: str) -> str:
+    """An argument without the folders of one machine: of an absolute path, the name."""
+    return Path(argument).name if Path(argument).is_absolute() else argument
 
 
 def append(table: str, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:

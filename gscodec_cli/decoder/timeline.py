@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""When each frame is shown: ticks, seconds, and which frame is shown at a time (SPEC 6.2, 6.4). Imports no torch."""
+"""When each frame is shown: ticks, seconds, and which frame is shown at a time (SPEC 6.4, 6.5). Imports no torch."""
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence

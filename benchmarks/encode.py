@@ -74,7 +74,7 @@ def measure(clip: Path, frames: str | None, options: list[str], folder: Path) ->
         "rgb_psnr": f"{found['psnr_rgb']:.3f}",
         "rgb_psnr_min": f"{found['psnr_rgb_min']:.3f}",
         "y_psnr": f"{found['psnr_y']:.3f}",
-        "ms_ssim": f"{found['ms_ssim']:.5f}",
+        "ms_ssim": "" if found["ms_ssim"] is None else f"{found['ms_ssim']:.5f}",
         "encode_s": f"{seconds:.0f}",
     }
 

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gscodec.format.morton import morton_order
 from gscodec.format.records import (
     Coded,
     ColourData,
@@ -46,7 +47,7 @@ def export_gop(compression: Compression, first_frame: int, pts: tuple[int, ...] 
     size = compression.coded_norms()
     amplitudes = compression.amplitude.symbols(params["colour"] * size)
     grid = _mean_grid(compression)
-    order = np.argsort(morton(grid), kind="stable")
+    order = morton_order(grid)
     order = order[_visible(model, amplitudes)[order]]
 
     def coded(quantiser: Uniform, values: Tensor) -> Coded:
@@ -68,15 +69,6 @@ def export_gop(compression: Compression, first_frame: int, pts: tuple[int, ...] 
         window=_window(compression, order) if tools.window else None,
         field=_field(compression) if tools.field is not None else None,
     )
-
-
-def morton(grid: np.ndarray) -> np.ndarray:
-    """Morton code of integer coordinates [N, 2] >= 0: bits of x and y interleaved, x lowest (SPEC 7.3)."""
-    out = np.zeros(len(grid), np.int64)
-    for bit in range(22):
-        for axis in (0, 1):
-            out |= ((grid[:, axis] >> bit) & 1) << (2 * bit + axis)
-    return out
 
 
 def _visible(model: GopModel, amplitudes: Tensor) -> np.ndarray:

@@ -2,7 +2,7 @@
 """The model being trained: canonical Gaussians, their motion tools, and the hash field (paper 001, eq. 1-9).
 
 `GopModel` holds float32 leaf tensors; `frame` turns them, or a quantised view of them, into what the rasteriser sums.
-The arithmetic is that of SPEC 7.4-7.6, and `tests/encoder` checks that a decoded file gives the same picture. Must
+The arithmetic is that of SPEC 7.6-7.8, and `tests/encoder` checks that a decoded file gives the same picture. Must
 not import the verbs.
 """
 
@@ -130,7 +130,7 @@ class GopModel:
         self, index: float, view: dict[str, Tensor], threads: int
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
         """Means [n, 2], colours [n, 3], window weights [n, 1] or None, and indices [n] or None at frame position
-        `index` (SPEC 7.5).
+        `index` (SPEC 7.7).
         """
         mean, colour = view["mean"], view["colour"]
         weight, active, tau = None, None, torch.tensor(2.0 * index / self.frames)
@@ -195,7 +195,7 @@ def window_weight(window: Tensor, index: float, frames: int) -> tuple[Tensor, Te
 
 
 def conic(shape: Tensor, log_shape: bool) -> Tensor:
-    """Inverse covariance (a, b, c) [N, 3] of Cholesky factors [N, 3] (SPEC 7.6; paper 001 eq. 1)."""
+    """Inverse covariance (a, b, c) [N, 3] of Cholesky factors [N, 3] (SPEC 7.7; paper 001 eq. 1)."""
     if log_shape:
         ratio, inv11, inv22 = shape[:, 1], torch.exp(-shape[:, 0]), torch.exp(-shape[:, 2])
     else:

@@ -232,7 +232,7 @@ class _Encode:
 
 
 def sequence_header(info: VideoInfo, plan: Plan, frames: int, gop: int, gaussians: int) -> SequenceHeader:
-    """The sequence header of a clip (SPEC 5.3). Raises LimitError when no level holds the picture."""
+    """The sequence header of a clip (SPEC 5.4). Raises LimitError when no level holds the picture."""
     return SequenceHeader(
         profile=PROFILE_IDS[plan.profile],
         level=level_for(info.width * info.height, gaussians),

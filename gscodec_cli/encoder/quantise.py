@@ -3,7 +3,7 @@
 10-13).
 
 Each has one interface: `fake(x, noise)` gives what the decoder will see, with gradients passed straight through (or
-with uniform noise of one step in place of rounding); `symbols(x)` gives the integers of SPEC 5; Knows tensors, not
+with uniform noise of one step in place of rounding); `symbols(x)` gives the integers of SPEC 5. Knows tensors, not
 bytes.
 """
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 class HashLayout:
     """Geometry and width of a hash field (paper 001, section II.B and appendix B).
 
-    Sizes are entries, features and neurons; `input_scale` maps [0, 1] of x, y and t into the grid (SPEC 7.5).
+    Sizes are entries, features and neurons; `input_scale` maps [0, 1] of x, y and t into the grid (SPEC 7.7).
     """
 
     levels: int

@@ -9,9 +9,10 @@ import torch
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
+from gscodec.format.morton import morton_encode
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder import EncodeOptions, encode
-from gscodec_cli.encoder.export import export_gop, morton
+from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.options import resolve
 from gscodec_cli.encoder.pipeline import sequence_header, split_gops
@@ -65,7 +66,7 @@ def test_the_model_trained_is_the_model_decoded(setting):
     trainer = fit_gop(frames, plan, 100, 0, lambda *a: None)
     record = export_gop(trainer.compression, 0, None)
     params = dequantise(record)
-    assert (np.diff(morton(record.mean.grid)) >= 0).all()
+    assert (np.diff(morton_encode(record.mean.grid)) >= 0).all()
     header = sequence_header(open_video_info(), plan, 4, 4, 400)
     renderer = GopRenderer(params, header)
     view = trainer.compression.view(noise=False)

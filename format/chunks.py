@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from . import validate, validate_data
+from .errors import Place
 from .schema import UVAR, UVAR64, FieldStream, Values
 
 SIGNATURE = bytes((0x89, 0x47, 0x53, 0x56, 0x0D, 0x0A, 0x1A, 0x0A))
@@ -21,6 +22,7 @@ KNOWN = (SEQH, GOPD, INDX, ENDF)
 FRAMING = 13  # type, flags, length, CRC
 PREAMBLE = len(SIGNATURE) + 2
 END_LENGTH = FRAMING + 8
+ENTRY_BYTES = 256  # memory that one line of the index takes once it is read
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Chunk:
         return self.offset + 9
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class GopEntry:
     """One line of the index: the chunk of a GoP and the frames it holds."""
 
@@ -53,10 +55,41 @@ class GopEntry:
     frame_count: int
 
 
+def check_preamble(found: bytes) -> None:
+    """Check the first 10 bytes of a file: signature and version. Raises FormatError."""
+    validate.signature(Place(0), found[: len(SIGNATURE)], SIGNATURE)
+    validate.bytes_are_there(Place(0), PREAMBLE, len(found))
+    validate.version(Place(8), found[8], found[9], VERSION)
+
+
 def write_chunk(kind: str, payload: bytes, flags: int = CRITICAL) -> bytes:
     """Type, flags, length, payload, CRC."""
     body = kind.encode("latin-1") + bytes((flags,)) + len(payload).to_bytes(4, "little") + payload
     return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def read_chunk_header(head: bytes, offset: int, left: int) -> Chunk:
+    """The chunk whose first 9 bytes are `head`, at byte `offset` of a file that has `left` more bytes from there.
+
+    Flags, type and length are checked, the CRC is not. Raises FormatError.
+    """
+    validate.bytes_are_there(Place(offset), FRAMING, left)
+    chunk = Chunk(head[:4].decode("latin-1"), head[4], offset, int.from_bytes(head[5:9], "little"))
+    kind, critical, known = chunk.kind, bool(chunk.flags & CRITICAL), chunk.kind in KNOWN
+    at = Place(offset, kind if known else f"chunk {kind!r}")
+    validate.chunk_flags(at, chunk.flags)
+    validate.chunk_type_is_known(at, kind, critical, known)
+    validate.known_chunk_is_critical(at, kind, critical, known)
+    validate.bytes_are_there(at, chunk.length, left)
+    return chunk
+
+
+def checked_payload(chunk: Chunk, body: bytes, name: str = "") -> bytes:
+    """The payload in the bytes of a whole chunk. FormatError if bytes are missing or the CRC is wrong."""
+    at = Place(chunk.offset, name or chunk.kind)
+    validate.bytes_are_there(at, chunk.length, len(body))
+    validate.chunk_crc(at, int.from_bytes(body[-4:], "little"), zlib.crc32(memoryview(body)[:-4]))
+    return body[9:-4]
 
 
 def index_entries(

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import io
 import os
-import zlib
 from collections.abc import Iterator
-from types import TracebackType
 from typing import BinaryIO
 
 from . import validate, validate_data
 from .accounting import GopBits
 from .chunks import (
-    CRITICAL,
     END_LENGTH,
     ENDF,
+    ENTRY_BYTES,
     FRAMING,
     GOPD,
     INDX,
@@ -29,16 +27,20 @@ from .chunks import (
     VERSION,
     Chunk,
     GopEntry,
+    check_preamble,
+    checked_payload,
     index_entries,
+    read_chunk_header,
     write_chunk,
 )
 from .dequant import dequantise
 from .errors import Place
-from .gop import read_gop, read_gop_header, write_gop
+from .gop import write_gop
 from .limits import Limits
 from .records import GopRecord, SequenceHeader
 from .schema import LE64, Entry, FieldStream, Values
 from .sequence import sequence_header
+from .source import GopOrder, GopSource
 
 
 class ContainerWriter:
@@ -99,7 +101,7 @@ def _open(source: str | os.PathLike[str] | BinaryIO | bytes) -> BinaryIO:
     return open(source, "rb") if isinstance(source, (str, os.PathLike)) else source
 
 
-class ContainerReader:
+class ContainerReader(GopSource):
     """Opens a file by its ends (header, index) and reads any GoP.
 
     `source` is a path, a seekable binary file (left open) or the bytes of a file.
@@ -118,19 +120,13 @@ class ContainerReader:
             raise
 
     def _open(self) -> None:
-        self._check_signature()
+        check_preamble(self.read_at(0, PREAMBLE))
         first = self.chunk_at(PREAMBLE)
         validate.chunk_order(Place(PREAMBLE), first.kind, "")
         fields = self._payload_stream(first)
         self.header = sequence_header(fields, None, self.limits)
         fields.finish()
         self._open_index(first.offset + first.length)
-
-    def _check_signature(self) -> None:
-        found = self.read_at(0, PREAMBLE)
-        validate.signature(Place(0), found[: len(SIGNATURE)], SIGNATURE)
-        validate.bytes_are_there(Place(0), PREAMBLE, len(found))
-        validate.version(Place(8), found[8], found[9], VERSION)
 
     def _open_index(self, low: int) -> None:
         at = Place(max(self.size - END_LENGTH, 0))
@@ -146,16 +142,12 @@ class ContainerReader:
         validate_data.index_is_there(fields.place, found)
         index = self.chunk_at(offset)
         validate_data.index_matches(Place(offset), "end of the INDX chunk", index.offset + index.length, end.offset)
+        self.limits.check("memory", ENTRY_BYTES * (index.payload_length // 3))
         fields = self._payload_stream(index)
         self.gop_table = tuple(index_entries(fields, None, (low, index.offset), self.header.max_gop_frames))
         fields.finish()
         frames = sum(entry.frame_count for entry in self.gop_table)
         validate_data.index_frames(fields.place, frames, self.header.frame_count)
-
-    @property
-    def gop_count(self) -> int:
-        """Number of GoPs."""
-        return len(self.gop_table)
 
     def read_at(self, offset: int, length: int) -> bytes:
         """Up to `length` bytes of the file from `offset`."""
@@ -164,26 +156,12 @@ class ContainerReader:
 
     def chunk_at(self, offset: int) -> Chunk:
         """The chunk header at `offset`; flags, type and length are checked, the CRC is not."""
-        at = Place(offset)
-        validate.bytes_are_there(at, FRAMING, self.size - offset)
-        head = self.read_at(offset, 9)
-        kind, flags = head[:4].decode("latin-1"), head[4]
-        chunk = Chunk(kind, flags, offset, int.from_bytes(head[5:], "little"))
-        at = Place(offset, f"chunk {kind!r}" if kind not in KNOWN else kind)
-        validate.chunk_flags(at, flags)
-        validate.chunk_type_is_known(at, kind, bool(flags & CRITICAL), kind in KNOWN)
-        validate.known_chunk_is_critical(at, kind, bool(flags & CRITICAL), kind in KNOWN)
-        validate.bytes_are_there(at, chunk.length, self.size - offset)
-        return chunk
+        return read_chunk_header(self.read_at(offset, FRAMING - 4), offset, self.size - offset)
 
     def payload(self, chunk: Chunk, name: str = "") -> bytes:
         """The payload of a chunk whose CRC is right. Raises FormatError, LimitError."""
         self.limits.check("chunk_bytes", chunk.payload_length)
-        body = self.read_at(chunk.offset, chunk.length)
-        at = Place(chunk.offset, name or chunk.kind)
-        validate.bytes_are_there(at, chunk.length, len(body))
-        validate.chunk_crc(at, int.from_bytes(body[-4:], "little"), zlib.crc32(body[:-4]))
-        return body[9:-4]
+        return checked_payload(chunk, self.read_at(chunk.offset, chunk.length), name)
 
     def _payload_stream(self, chunk: Chunk, trace: list[Entry] | None = None) -> FieldStream:
         return FieldStream(self.payload(chunk), offset=chunk.payload_offset, chunk=chunk.kind, trace=trace)
@@ -197,29 +175,10 @@ class ContainerReader:
         validate_data.index_matches(at, "chunk length", chunk.length, entry.length)
         return chunk
 
-    def read_gop(self, index: int) -> GopRecord:
-        """GoP `index` (0-based) as integers. Raises FormatError, LimitError, IndexError."""
-        return self.read_gop_bits(index)[0]
-
-    def read_gop_bits(self, index: int, trace: list[Entry] | None = None) -> tuple[GopRecord, GopBits]:
-        """GoP `index` and the bits of its payload by component; `trace` receives every field."""
-        entry, chunk = self.gop_table[index], self.gop_chunk(index)
-        name = f"GoP {index}"
-        payload = self.payload(chunk, name)
-        offset = chunk.payload_offset
-        record, bits = read_gop(payload, self.header, self.limits, offset=offset, chunk=name, trace=trace)
-        at = Place(offset, name)
-        validate_data.index_matches(at, "first_frame", record.first_frame, entry.first_frame)
-        validate_data.index_matches(at, "frame_count", record.frame_count, entry.frame_count)
-        return record, bits
-
-    def gop_of_frame(self, frame: int) -> int:
-        """The index of the GoP that holds frame `frame`."""
-        low, high = 0, self.gop_count
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if self.gop_table[middle].first_frame <= frame else (low, middle)
-        return low
+    def gop_payload(self, index: int) -> tuple[bytes, int]:
+        """See GopSource."""
+        chunk = self.gop_chunk(index)
+        return self.payload(chunk, f"GoP {index}"), chunk.payload_offset
 
     def chunks(self) -> Iterator[Chunk]:
         """Walk the file front to back, checking order, coverage by the index, and every CRC."""
@@ -243,10 +202,10 @@ class ContainerReader:
 
         Raises FormatError at the first fault.
         """
-        covered, last = 0, None
+        order = GopOrder(self.header, self.limits)
         for chunk in self.chunks():
             if chunk.kind == GOPD:
-                covered, last = self._check_header(chunk, covered, last)
+                order.see(self.payload(chunk), chunk.payload_offset)
 
     def verify(self) -> None:
         """Check every byte: `verify_headers`, and everything in every GoP. Raises FormatError at the first fault."""
@@ -254,28 +213,7 @@ class ContainerReader:
         for index, entry in enumerate(self.gop_table):
             dequantise(self.read_gop(index), at=Place(entry.offset, f"GoP {index}"))
 
-    def _check_header(self, chunk: Chunk, covered: int, last: int | None) -> tuple[int, int | None]:
-        """Check that a GoP goes on where `covered` frames and time stamp `last` end; what it ends with itself."""
-        name = f"GoP at frame {covered}"
-        payload, offset = self.payload(chunk, name), chunk.payload_offset
-        header = read_gop_header(payload, self.header, self.limits, offset=offset, chunk=name)
-        place = Place(offset, name)
-        validate.frames_are_covered(place, header.first_frame, covered)
-        if header.pts is not None:
-            if last is not None:
-                validate.time_stamps_rise(place, last, header.pts[0])
-            last = header.pts[-1]
-        return covered + header.frame_count, last
-
     def close(self) -> None:
         """Close the file if this reader opened it."""
         if self._own:
             self._file.close()
-
-    def __enter__(self) -> ContainerReader:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: MIT
+"""What is left of a damaged or unfinished file: every chunk that is whole, and what is wrong with the rest.
+
+Where the length of a damaged chunk cannot be trusted the next one is searched for byte by byte.
+Imports the standard library and the format's own modules.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from . import validate, validate_data
+from .chunks import (
+    ENDF,
+    FRAMING,
+    GOPD,
+    INDX,
+    KNOWN,
+    PREAMBLE,
+    SEQH,
+    VERSION,
+    Chunk,
+    GopEntry,
+    check_preamble,
+    index_entries,
+)
+from .container import ContainerReader
+from .dequant import dequantise
+from .errors import FormatError, Place
+from .faults import Fault, fault_of
+from .sequence import sequence_header
+from .source import GopOrder
+
+MOST_FAULTS = 1000  # then the rest of the file counts as lost
+PIECE = 1 << 20  # bytes read at once
+_BEGINNING = re.compile(rb"(?:SEQH|GOPD|INDX|ENDF)\x01|[A-Za-z]{4}\x00")
+
+
+class NothingLeftError(FormatError):
+    """No sequence header survives; `faults` says what else is wrong."""
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
+        what = f" ({faults[0].message})" if faults else ""
+        message = f"no sequence header is left, so nothing can be shown{what}"
+        super().__init__(message, offset=PREAMBLE, code="C-6.2-3", chunk=SEQH)
+
+
+class SalvagedReader(ContainerReader):
+    """The undamaged GoPs of a file, whatever became of the rest; `faults` names every damaged chunk.
+
+    Every GoP is decoded once on opening, to know that it can be. Raises NothingLeftError, FormatError if the file is of
+    another version, LimitError, OSError.
+    """
+
+    def _open(self) -> None:
+        self.faults: list[Fault] = []
+        self.gop_table: list[GopEntry] = []  # type: ignore[assignment]
+        self._indexed: list[GopEntry] = []
+        self._order: GopOrder | None = None
+        self._before, self._index_offset = "", -1
+        self._to_spare = 16 * self.size + (1 << 26)  # bytes of CRC for beginnings that may be none
+        self._check_beginning()
+        for chunk in self._whole_chunks():
+            try:
+                self._take(chunk)
+            except FormatError as error:
+                self.faults.append(fault_of(error, chunk.offset, chunk.length, chunk.kind))
+        if self._order is None:
+            raise NothingLeftError(self.faults)
+        self._check_end()
+        self.faults = [self._with_frames(fault) for fault in self.faults]
+
+    def _check_beginning(self) -> None:
+        found = self.read_at(0, PREAMBLE)
+        try:
+            check_preamble(found)
+        except FormatError as error:
+            if error.code == "C-6.2-2" and tuple(found[8:]) != VERSION:
+                raise  # the signature is whole: this is another version, not damage
+            self.faults.append(fault_of(error, 0, len(found), ""))
+
+    def _whole_chunks(self) -> Iterator[Chunk]:
+        """Every chunk whose framing and CRC are right, front to back; the others become faults."""
+        offset = PREAMBLE
+        while offset < self.size and len(self.faults) < MOST_FAULTS:
+            try:
+                chunk = self.chunk_at(offset)
+                self._check_crc(chunk)
+            except FormatError as error:
+                end = self._next_beginning(offset)
+                self.faults.append(fault_of(error, offset, end - offset, self._kind_at(offset)))
+                offset = end
+            else:
+                yield chunk
+                offset += chunk.length
+
+    def _check_crc(self, chunk: Chunk) -> None:
+        """Check the CRC piece by piece: chunks that nobody asks for may be larger than memory."""
+        computed, offset, end = 0, chunk.offset, chunk.offset + chunk.length - 4
+        while offset < end:
+            piece = self.read_at(offset, min(PIECE, end - offset))
+            validate.bytes_are_there(Place(offset, chunk.kind), 1, len(piece))
+            computed = zlib.crc32(piece, computed)
+            offset += len(piece)
+        found = int.from_bytes(self.read_at(end, 4), "little")
+        validate.chunk_crc(Place(chunk.offset, chunk.kind), found, computed)
+
+    def _kind_at(self, offset: int) -> str:
+        kind = self.read_at(offset, 4)
+        return kind.decode() if len(kind) == 4 and kind.isalpha() and kind.isascii() else ""
+
+    def _next_beginning(self, offset: int) -> int:
+        """Where the chunk after the damaged one at `offset` begins; the file's size if none does."""
+        end = self._end_of(offset)
+        if end == self.size or self._end_of(end):
+            return end
+        return next((place for place in self._beginnings(offset + 1) if self._is_chunk(place)), self.size)
+
+    def _end_of(self, offset: int) -> int:
+        """The end of what looks like a chunk at `offset` and lies inside the file; 0 if nothing does."""
+        head = self.read_at(offset, FRAMING - 4) if offset else b""
+        if len(head) < FRAMING - 4 or not _BEGINNING.match(head):
+            return 0
+        end = offset + FRAMING + int.from_bytes(head[5:], "little")
+        return end if end <= self.size else 0
+
+    def _is_chunk(self, offset: int) -> bool:
+        end = self._end_of(offset)
+        if not end or end == self.size or self._end_of(end):
+            return bool(end)
+        self._to_spare -= end - offset
+        if self._to_spare < 0:
+            return False
+        try:
+            self._check_crc(self.chunk_at(offset))
+        except FormatError:
+            return False
+        return True
+
+    def _beginnings(self, offset: int) -> Iterator[int]:
+        """Every place from `offset` on where bytes stand that a chunk could begin with."""
+        while offset < self.size:
+            piece = self.read_at(offset, PIECE + 4)
+            for found in _BEGINNING.finditer(piece):
+                if found.start() < PIECE:
+                    yield offset + found.start()
+            offset += PIECE
+
+    def _take(self, chunk: Chunk) -> None:
+        """Note what a whole chunk holds. FormatError if it breaks a rule."""
+        if chunk.kind not in KNOWN:
+            return
+        if not self.faults:
+            validate.chunk_order(Place(chunk.offset), chunk.kind, self._before)
+        self._before = chunk.kind
+        if chunk.kind == GOPD:
+            self._take_gop(chunk)
+        elif chunk.kind == ENDF:
+            at = Place(chunk.offset, ENDF)
+            validate.file_ends_with_end(at, chunk.offset + chunk.length == self.size)
+        else:
+            fields = self._payload_stream(chunk)
+            if chunk.kind == SEQH and self._order is None:
+                self.header = sequence_header(fields, None, self.limits)
+                self._order = GopOrder(self.header, self.limits, lenient=True)
+            elif chunk.kind == INDX and self._order is not None:
+                most = self.header.max_gop_frames
+                self._indexed = index_entries(fields, None, (PREAMBLE, chunk.offset), most)
+                self._index_offset = chunk.offset
+            fields.finish()
+
+    def _take_gop(self, chunk: Chunk) -> None:
+        if self._order is None:
+            return  # a fault says so already
+        head = self._order.see(self.payload(chunk), chunk.payload_offset)
+        index = self.gop_count
+        self.gop_table.append(GopEntry(chunk.offset, chunk.length, head.first_frame, head.frame_count))
+        try:
+            dequantise(self.read_gop(index), at=Place(chunk.offset, f"GoP {index}"))
+        except FormatError:
+            self.gop_table.pop()
+            raise
+
+    def _check_end(self) -> None:
+        """Faults of what should be there but is not, where no other fault says so already."""
+        if self._before != ENDF and not any(fault.kind == ENDF for fault in self.faults):
+            message = "the file does not end with an ENDF chunk (cut off, or still being written)"
+            self.faults.append(Fault(self.size, 0, ENDF, message, "C-6.2-4"))
+        known = {entry.offset: entry for entry in self._indexed}
+        for entry in self.gop_table if known else ():
+            if known.get(entry.offset) != entry:
+                message = f"the index does not name the GOPD chunk at byte {entry.offset:#x} as it is"
+                self.faults.append(Fault(self._index_offset, 0, INDX, message, "C-6.13-3"))
+                break
+        if not self.faults:
+            self._check_strictly()
+
+    def _check_strictly(self) -> None:
+        """The rules that only bind a whole file: index and end agree with what was found."""
+        try:
+            whole = ContainerReader(self._file, self.limits)
+            whole.verify_headers()
+            validate_data.index_matches(Place(0), "number of GOPD chunks", whole.gop_count, self.gop_count)
+        except FormatError as error:
+            self.faults.append(fault_of(error, error.offset or 0, 0, ""))
+
+    def _with_frames(self, fault: Fault) -> Fault:
+        """The fault with the frames it may have cost: from the index, else what its neighbours leave open."""
+        if fault.kind not in (GOPD, "") or not fault.length or fault.offset < PREAMBLE:
+            return fault
+        end = fault.offset + fault.length
+        hit = [e for e in self._indexed if e.offset < end and fault.offset < e.offset + e.length]
+        if hit:
+            frames = hit[0].first_frame, hit[-1].first_frame + hit[-1].frame_count
+            return replace(fault, kind=GOPD, frames=frames)
+        before = [e.first_frame + e.frame_count for e in self.gop_table if e.offset < fault.offset]
+        after = [e.first_frame for e in self.gop_table if e.offset > fault.offset]
+        frames = max(before, default=0), min(after, default=self.header.frame_count)
+        return replace(fault, frames=frames) if frames[0] < frames[1] else fault

@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: MIT
+"""A file read front to back without its index: from a pipe, a socket, or while it is still being written.
+
+Imports the standard library and the format's own modules.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from . import validate, validate_data
+from .chunks import (
+    ENDF,
+    FRAMING,
+    GOPD,
+    INDX,
+    KNOWN,
+    PREAMBLE,
+    SEQH,
+    Chunk,
+    GopEntry,
+    check_preamble,
+    checked_payload,
+    index_entries,
+    read_chunk_header,
+)
+from .dequant import dequantise
+from .errors import FormatError, Place
+from .faults import Fault, fault_of
+from .limits import Limits
+from .schema import LE64, FieldStream
+from .sequence import sequence_header
+from .source import GopOrder, GopSource
+
+MOST_FAULTS = 1000  # then the rest counts as lost
+PIECE = 1 << 20  # bytes asked for at once: a length that lies takes no memory
+KEPT = 2  # payloads that can be asked for again
+ENDLESS = 1 << 62
+
+
+class SequentialReader(GopSource):
+    """GoPs in order, each as soon as it is whole; `gop_table` grows. Everything that is read is checked.
+
+    `file` needs only `read`. The chunk ENDF ends the stream; nothing is read beyond it. `lenient`: a damaged chunk
+    becomes an entry of `faults` and is passed over while the next one can be found; at a cut the stream just ends.
+    Raises FormatError, LimitError, OSError.
+    """
+
+    sequential = True
+
+    def __init__(self, file: BinaryIO, limits: Limits | None = None, *, lenient: bool = False) -> None:
+        self.limits, self.lenient = limits or Limits(), lenient
+        self.size = 0
+        self.gop_table: list[GopEntry] = []
+        self.faults: list[Fault] = []
+        self.ended = False
+        self._file, self._before, self._index_offset = file, "", 0
+        self._payloads: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
+        check_preamble(self._take(PREAMBLE))
+        chunk, payload = self._chunk()
+        validate.chunk_order(Place(chunk.offset), chunk.kind, "")
+        fields = FieldStream(payload, offset=chunk.payload_offset, chunk=SEQH)
+        self.header = sequence_header(fields, None, self.limits)
+        fields.finish()
+        self._before = SEQH
+        self._order = GopOrder(self.header, self.limits, lenient=lenient)
+
+    def _take(self, length: int) -> bytes:
+        """Up to `length` bytes; fewer only at the end."""
+        pieces, left = [], length
+        while left and (piece := self._file.read(min(left, PIECE))):
+            pieces.append(piece)
+            left -= len(piece)
+        self.size += length - left
+        return b"".join(pieces)
+
+    def _chunk(self) -> tuple[Chunk, bytes]:
+        """The next chunk and its payload. After an error the stream is at the next chunk, or `ended`."""
+        self.ended, self._kind, offset = True, "", self.size
+        head = self._take(FRAMING - 4)
+        validate.file_ends_with_end(Place(offset), bool(head))
+        validate.bytes_are_there(Place(offset), FRAMING - 4, len(head))
+        chunk = read_chunk_header(head, offset, ENDLESS)
+        self._kind = chunk.kind
+        self.limits.check("chunk_bytes", chunk.payload_length)
+        body = head + self._take(chunk.length - len(head))
+        validate.bytes_are_there(Place(offset, chunk.kind), chunk.length, len(body))
+        self.ended = False
+        return chunk, checked_payload(chunk, body)
+
+    def advance(self) -> bool:
+        """Read until one more GoP is whole; False if the stream has ended."""
+        known, offset = self.gop_count, self.size
+        while not self.ended and self.gop_count == known:
+            offset = self.size
+            try:
+                self._step(*self._chunk())
+            except FormatError as error:
+                if not self.lenient:
+                    raise
+                self.faults.append(fault_of(error, offset, self.size - offset, self._kind))
+                self.ended |= len(self.faults) >= MOST_FAULTS
+        return self.gop_count > known
+
+    def _step(self, chunk: Chunk, payload: bytes) -> None:
+        if chunk.kind not in KNOWN:
+            return
+        if not self.lenient:
+            validate.chunk_order(Place(chunk.offset), chunk.kind, self._before)
+        self._before = chunk.kind
+        if chunk.kind == GOPD:
+            self._add_gop(chunk, payload)
+        elif chunk.kind == INDX:
+            self._index_offset = chunk.offset
+            self._check_index(chunk, payload)
+        elif chunk.kind == ENDF:
+            self.ended = True
+            self._check_end(chunk, payload)
+
+    def _add_gop(self, chunk: Chunk, payload: bytes) -> None:
+        head = self._order.see(payload, chunk.payload_offset)
+        index = self.gop_count
+        self.gop_table.append(GopEntry(chunk.offset, chunk.length, head.first_frame, head.frame_count))
+        self._payloads[index] = payload, chunk.payload_offset
+        while len(self._payloads) > max(KEPT, len(self.gops_to_enter(index))):
+            self._payloads.popitem(last=False)
+        if self.lenient:
+            self._check_whole(index)
+
+    def _check_whole(self, index: int) -> None:
+        """Take a GoP that cannot be decoded out of the table again."""
+        try:
+            dequantise(self.read_gop(index), at=Place(self.gop_table[index].offset, f"GoP {index}"))
+        except FormatError:
+            self.gop_table.pop()
+            self._payloads.popitem()
+            raise
+
+    def _check_index(self, chunk: Chunk, payload: bytes) -> None:
+        fields = FieldStream(payload, offset=chunk.payload_offset, chunk=INDX)
+        entries = index_entries(fields, None, (PREAMBLE, chunk.offset), self.header.max_gop_frames)
+        fields.finish()
+        frames = sum(entry.frame_count for entry in entries)
+        validate_data.index_frames(fields.place, frames, self.header.frame_count)
+        if self.faults:
+            return
+        validate_data.index_matches(fields.place, "number of GOPD chunks", self.gop_count, len(entries))
+        for found, entry in zip(self.gop_table, entries, strict=True):
+            validate_data.index_matches(Place(found.offset), "GOPD chunk", str(found), str(entry))
+
+    def _check_end(self, chunk: Chunk, payload: bytes) -> None:
+        fields = FieldStream(payload, offset=chunk.payload_offset, chunk=ENDF)
+        offset = fields.field({}, "index_offset", LE64)
+        fields.finish()
+        validate_data.index_is_there(fields.place, INDX if offset == self._index_offset else "nothing")
+        if not self.lenient:
+            validate.frames_are_covered(fields.place, self._order.covered, self.header.frame_count)
+
+    def indices(self) -> Iterator[int]:
+        """See GopSource."""
+        index = 0
+        while index < self.gop_count or self.advance():
+            yield index
+            index += 1
+
+    def gop_of_frame(self, frame: int) -> int:
+        """See GopSource; reads on until the GoP is whole."""
+        while self._order.covered <= frame and self.advance():
+            pass
+        return super().gop_of_frame(frame)
+
+    def gop_payload(self, index: int) -> tuple[bytes, int]:
+        """See GopSource; ValueError for a GoP that has gone by."""
+        while index >= self.gop_count and self.advance():
+            pass
+        if index < self.gop_count and index not in self._payloads:
+            raise ValueError(f"GoP {index} has gone by: a stream is read once, front to back")
+        if index not in self._payloads:
+            raise IndexError(f"GoP {index}: the stream has {self.gop_count}")
+        return self._payloads[index]
+
+    def close(self) -> None:
+        """See GopSource; the file belongs to the caller."""

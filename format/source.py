@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: MIT
+"""What every way of reading a file offers a decoder: the header, the GoPs it knows of, and what one GoP needs.
+
+Imports the standard library and the format's own modules.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Self
+
+from . import validate, validate_data
+from .accounting import GopBits
+from .chunks import GopEntry
+from .errors import Place
+from .gop import read_gop, read_gop_header
+from .limits import Limits
+from .records import GopHeader, GopRecord, SequenceHeader
+from .schema import Entry
+
+
+class GopSource(ABC):
+    """GoPs of one file by number, 0-based in display order.
+
+    `gop_table` has the GoPs that are known: all of a file with an index, those that have gone by of a stream, the
+    undamaged ones of a damaged file. Methods raise FormatError, LimitError, OSError.
+    """
+
+    header: SequenceHeader
+    limits: Limits
+    gop_table: Sequence[GopEntry]
+    size: int  # bytes of the file; of a stream, those read so far
+    sequential = False  # read front to back, once: GoPs come in order and earlier ones are gone
+
+    @abstractmethod
+    def gop_payload(self, index: int) -> tuple[bytes, int]:
+        """The payload of GoP `index`, its CRC checked, and the byte of the file at which it starts."""
+
+    @property
+    def gop_count(self) -> int:
+        """Number of GoPs that are known."""
+        return len(self.gop_table)
+
+    def indices(self) -> Iterator[int]:
+        """The numbers of all GoPs, in order; a stream is read to its end on the way."""
+        return iter(range(self.gop_count))
+
+    def gop_of_frame(self, frame: int) -> int:
+        """The GoP that holds `frame`; where that one is missing the last known one before it, or else the first."""
+        low, high = 0, self.gop_count
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if self.gop_table[middle].first_frame <= frame else (low, middle)
+        return low
+
+    def gops_to_enter(self, index: int) -> range:
+        """The GoPs to decode, in order, to show GoP `index`, which is the last of them.
+
+        Whoever enters a file, cuts it or judges what damage leaves of it asks here.
+        """
+        return range(index, index + 1)  # reference_mode is 0: every GoP stands alone
+
+    def gop_header(self, index: int) -> GopHeader:
+        """Only the gop_header() of GoP `index`."""
+        payload, offset = self.gop_payload(index)
+        return read_gop_header(payload, self.header, self.limits, offset=offset, chunk=f"GoP {index}")
+
+    def read_gop(self, index: int) -> GopRecord:
+        """GoP `index` as integers. Raises FormatError, LimitError, IndexError."""
+        return self.read_gop_bits(index)[0]
+
+    def read_gop_bits(self, index: int, trace: list[Entry] | None = None) -> tuple[GopRecord, GopBits]:
+        """GoP `index` and the bits of its payload by component; `trace` receives every field."""
+        payload, offset = self.gop_payload(index)
+        name, entry = f"GoP {index}", self.gop_table[index]
+        record, bits = read_gop(payload, self.header, self.limits, offset=offset, chunk=name, trace=trace)
+        at = Place(offset, name)
+        validate_data.index_matches(at, "first_frame", record.first_frame, entry.first_frame)
+        validate_data.index_matches(at, "frame_count", record.frame_count, entry.frame_count)
+        return record, bits
+
+    def missing(self) -> list[tuple[int, int]]:
+        """Frames [a, b) of the sequence that no known GoP holds."""
+        gaps, covered = [], 0
+        for entry in self.gop_table:
+            if entry.first_frame > covered:
+                gaps.append((covered, entry.first_frame))
+            covered = entry.first_frame + entry.frame_count
+        return gaps + ([(covered, self.header.frame_count)] if covered < self.header.frame_count else [])
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close what this source opened itself."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class GopOrder:
+    """The rules between GoPs that are met front to back: frames follow on, time stamps rise.
+
+    `lenient`: GoPs may be missing in between.
+    """
+
+    def __init__(self, header: SequenceHeader, limits: Limits, *, lenient: bool = False) -> None:
+        self.covered = 0
+        self._header, self._limits, self._lenient = header, limits, lenient
+        self._last_pts: int | None = None
+
+    def see(self, payload: bytes, offset: int) -> GopHeader:
+        """Check the GoP whose payload starts at byte `offset`; returns its header. Raises FormatError, LimitError."""
+        name = f"GoP at frame {self.covered}"
+        head = read_gop_header(payload, self._header, self._limits, offset=offset, chunk=name)
+        place = Place(offset, name)
+        if not self._lenient or head.first_frame < self.covered:
+            validate.frames_are_covered(place, head.first_frame, self.covered)
+        if head.pts is not None:
+            if self._last_pts is not None:
+                validate.time_stamps_rise(place, self._last_pts, head.pts[0])
+            self._last_pts = head.pts[-1]
+        self.covered = head.first_frame + head.frame_count
+        return head

@@ -54,6 +54,11 @@ class GopEntry:
     first_frame: int
     frame_count: int
 
+    @property
+    def end_frame(self) -> int:
+        """The frame after the last one."""
+        return self.first_frame + self.frame_count
+
 
 def check_preamble(found: bytes) -> None:
     """Check the first 10 bytes of a file: signature and version. Raises FormatError."""

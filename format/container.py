@@ -33,7 +33,6 @@ from .chunks import (
     read_chunk_header,
     write_chunk,
 )
-from .dequant import dequantise
 from .errors import Place
 from .gop import write_gop
 from .limits import Limits
@@ -206,12 +205,6 @@ class ContainerReader(GopSource):
         for chunk in self.chunks():
             if chunk.kind == GOPD:
                 order.see(self.payload(chunk), chunk.payload_offset)
-
-    def verify(self) -> None:
-        """Check every byte: `verify_headers`, and everything in every GoP. Raises FormatError at the first fault."""
-        self.verify_headers()
-        for index, entry in enumerate(self.gop_table):
-            dequantise(self.read_gop(index), at=Place(entry.offset, f"GoP {index}"))
 
     def close(self) -> None:
         """Close the file if this reader opened it."""

@@ -6,14 +6,15 @@ Imports the standard library and the format's own modules.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from .accounting import GopBits
-from .chunks import ENDF, GOPD, INDX, PREAMBLE, SEQH, SIGNATURE, Chunk, index_entries
+from .chunks import ENDF, GOPD, INDX, SEQH, SIGNATURE, Chunk, index_entries
 from .container import ContainerReader
 from .schema import LE64, Entry, FieldStream
 from .sequence import sequence_header
+from .source import GopSource
 
 
 def describe(reader: ContainerReader) -> Iterator[Entry]:
@@ -58,13 +59,10 @@ def _payload(reader: ContainerReader, chunk: Chunk, gop: int) -> list[Entry]:
     return trace
 
 
-def file_bits(reader: ContainerReader) -> dict[str, int]:
-    """Bits of the whole file by component; they sum to 8 times its size. Decodes every GoP."""
-    total, payloads = GopBits(headers=8 * PREAMBLE), 0
-    for chunk in reader.chunks():
-        if chunk.kind == GOPD:
-            total += reader.read_gop_bits(payloads)[1] + GopBits(headers=8 * (chunk.length - chunk.payload_length))
-            payloads += 1
-        else:
-            total += GopBits(headers=8 * chunk.length)
-    return total.as_dict()
+def file_bits(source: GopSource, gops: Iterable[GopBits] | None = None) -> dict[str, int]:
+    """Bits of the whole file by component; they sum to 8 times its size. `streams` is what bpp leaves out.
+
+    `gops`: the bits of every GoP's payload, where the caller has them; else every GoP is decoded.
+    """
+    payloads = sum(gops or map(source.check_gop, source.indices()), GopBits())
+    return (payloads + GopBits(headers=8 * source.size - payloads.total)).as_dict()

@@ -28,7 +28,6 @@ from .chunks import (
     index_entries,
 )
 from .container import ContainerReader
-from .dequant import dequantise
 from .errors import FormatError, Place
 from .faults import Fault, fault_of
 from .sequence import sequence_header
@@ -69,10 +68,13 @@ class SalvagedReader(ContainerReader):
                 self._take(chunk)
             except FormatError as error:
                 self.faults.append(fault_of(error, chunk.offset, chunk.length, chunk.kind))
-        if self._order is None:
+        if not hasattr(self, "header"):
             raise NothingLeftError(self.faults)
         self._check_end()
         self.faults = [self._with_frames(fault) for fault in self.faults]
+
+    def verify_headers(self) -> None:
+        """Nothing more to check: all of it was read on opening."""
 
     def _check_beginning(self) -> None:
         found = self.read_at(0, PREAMBLE)
@@ -180,7 +182,7 @@ class SalvagedReader(ContainerReader):
         index = self.gop_count
         self.gop_table.append(GopEntry(chunk.offset, chunk.length, head.first_frame, head.frame_count))
         try:
-            dequantise(self.read_gop(index), at=Place(chunk.offset, f"GoP {index}"))
+            self.check_gop(index)
         except FormatError:
             self.gop_table.pop()
             raise
@@ -215,9 +217,9 @@ class SalvagedReader(ContainerReader):
         end = fault.offset + fault.length
         hit = [e for e in self._indexed if e.offset < end and fault.offset < e.offset + e.length]
         if hit:
-            frames = hit[0].first_frame, hit[-1].first_frame + hit[-1].frame_count
+            frames = hit[0].first_frame, hit[-1].end_frame
             return replace(fault, kind=GOPD, frames=frames)
-        before = [e.first_frame + e.frame_count for e in self.gop_table if e.offset < fault.offset]
+        before = [e.end_frame for e in self.gop_table if e.offset < fault.offset]
         after = [e.first_frame for e in self.gop_table if e.offset > fault.offset]
         frames = max(before, default=0), min(after, default=self.header.frame_count)
         return replace(fault, frames=frames) if frames[0] < frames[1] else fault

@@ -12,11 +12,13 @@ from typing import BinaryIO
 
 from . import validate, validate_data
 from .chunks import (
+    ANCILLARY,
     ENDF,
     FRAMING,
     GOPD,
     INDX,
     KNOWN,
+    MEDIA,
     PREAMBLE,
     SEQH,
     Chunk,
@@ -26,10 +28,10 @@ from .chunks import (
     index_entries,
     read_chunk_header,
 )
-from .dequant import dequantise
 from .errors import FormatError, Place
 from .faults import Fault, fault_of
 from .limits import Limits
+from .media import MediaOrder
 from .schema import LE64, FieldStream
 from .sequence import sequence_header
 from .source import GopOrder, GopSource
@@ -58,6 +60,8 @@ class SequentialReader(GopSource):
         self.ended = False
         self._file, self._before, self._index_offset = file, "", 0
         self._payloads: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
+        self._media, self.media_bytes = MediaOrder(), 0  # type: ignore[misc]
+        self._ancillary: dict[int | None, list[tuple[Chunk, bytes]]] = {}  # by the GoP that follows
         check_preamble(self._take(PREAMBLE))
         chunk, payload = self._chunk()
         validate.chunk_order(Place(chunk.offset), chunk.kind, "")
@@ -105,6 +109,10 @@ class SequentialReader(GopSource):
         return self.gop_count > known
 
     def _step(self, chunk: Chunk, payload: bytes) -> None:
+        self._media.see(chunk, payload)
+        if chunk.kind in ANCILLARY:
+            self._ancillary.setdefault(self.gop_count, []).append((chunk, payload))
+            self.media_bytes += chunk.length if chunk.kind in MEDIA else 0
         if chunk.kind not in KNOWN:
             return
         if not self.lenient:
@@ -125,14 +133,14 @@ class SequentialReader(GopSource):
         self.gop_table.append(GopEntry(chunk.offset, chunk.length, head.first_frame, head.frame_count))
         self._payloads[index] = payload, chunk.payload_offset
         while len(self._payloads) > max(KEPT, len(self.gops_to_enter(index))):
-            self._payloads.popitem(last=False)
+            self._ancillary.pop(self._payloads.popitem(last=False)[0] or None, None)
         if self.lenient:
             self._check_whole(index)
 
     def _check_whole(self, index: int) -> None:
         """Take a GoP that cannot be decoded out of the table again."""
         try:
-            dequantise(self.read_gop(index), at=Place(self.gop_table[index].offset, f"GoP {index}"))
+            self.check_gop(index)
         except FormatError:
             self.gop_table.pop()
             self._payloads.popitem()
@@ -180,6 +188,12 @@ class SequentialReader(GopSource):
         if index not in self._payloads:
             raise IndexError(f"GoP {index}: the stream has {self.gop_count}")
         return self._payloads[index]
+
+    def ancillary(self, index: int) -> list[tuple[Chunk, bytes]]:
+        """See GopSource; those of a GoP that has gone by are gone too, but for the first one's."""
+        while index >= self.gop_count and self.advance():
+            pass
+        return self._ancillary.get(index, [])
 
     def close(self) -> None:
         """See GopSource; the file belongs to the caller."""

@@ -14,6 +14,7 @@ from typing import Self
 from . import validate, validate_data
 from .accounting import GopBits
 from .chunks import GopEntry
+from .dequant import dequantise
 from .errors import Place
 from .gop import read_gop, read_gop_header
 from .limits import Limits
@@ -42,6 +43,26 @@ class GopSource(ABC):
     def gop_count(self) -> int:
         """Number of GoPs that are known."""
         return len(self.gop_table)
+
+    @property
+    def end_frame(self) -> int:
+        """The frame after the last one that a known GoP holds."""
+        return self.gop_table[-1].end_frame if self.gop_table else 0
+
+    def verify_headers(self) -> None:  # noqa: B027
+        """Check what can be checked before any GoP is read: the whole file, where it can be read twice."""
+
+    def verify(self) -> None:
+        """Check every byte: `verify_headers`, and everything in every GoP. Raises FormatError at the first fault."""
+        self.verify_headers()
+        for index in self.indices():
+            self.check_gop(index)
+
+    def check_gop(self, index: int) -> GopBits:
+        """Decode GoP `index` down to its float32 parameters; returns its bits. Raises FormatError, LimitError."""
+        record, bits = self.read_gop_bits(index)
+        dequantise(record, at=Place(self.gop_table[index].offset, f"GoP {index}"))
+        return bits
 
     def indices(self) -> Iterator[int]:
         """The numbers of all GoPs, in order; a stream is read to its end on the way."""
@@ -87,7 +108,7 @@ class GopSource(ABC):
         for entry in self.gop_table:
             if entry.first_frame > covered:
                 gaps.append((covered, entry.first_frame))
-            covered = entry.first_frame + entry.frame_count
+            covered = entry.end_frame
         return gaps + ([(covered, self.header.frame_count)] if covered < self.header.frame_count else [])
 
     @abstractmethod

@@ -2,23 +2,20 @@
 """A .gsv stream -> frames in display order, from any frame on, at any time. Imports neither torch nor the encoder."""
 
 import math
-import os
 import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
 from threading import Lock
-from typing import BinaryIO
 
 import numpy as np
 
-from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
-from gscodec.format.gop import read_gop_header
 from gscodec.format.limits import MAX_SIDE, Limits
 from gscodec.kernels import registry
 from gscodec_cli.decoder.reconstruct import GopRenderer, make_view
+from gscodec_cli.decoder.source import Source, name_of, open_source
 from gscodec_cli.decoder.timeline import Timeline
 from gscodec_cli.errors import MediaError, UsageError
 
@@ -29,27 +26,30 @@ KEPT_TIMES = 256  # GoPs whose time stamps are kept
 class StreamDecoder:
     """Random access to the frames of one file. Memory: the index and a few GoPs, whatever the clip's length.
 
-    `source` is a path, a seekable binary file or the bytes of a file; `size` (width, height) and `crop` (x, y, width,
-    height; output pixels) choose what is drawn. Raises FormatError, LimitError, MediaError, UsageError, BackendError.
+    `source` is anything that `open_source` takes; `size` (width, height) and `crop` (x, y, width, height; output
+    pixels) choose what is drawn. `keep_going`: damage is passed over, and a missing frame shows the last frame before
+    it, or where there is none the first after it. A stream that is read front to back gives its frames in order only.
+    Raises FormatError, LimitError, MediaError, UsageError, BackendError.
     """
 
     def __init__(
         self,
-        source: str | os.PathLike[str] | BinaryIO | bytes,
+        source: Source,
         *,
         size: tuple[int, int] | None = None,
         crop: tuple[int, int, int, int] | None = None,
         backend: str | None = None,
         threads: int = 0,
         limits: Limits | None = None,
+        keep_going: bool = False,
     ) -> None:
         if threads < 0:
             raise UsageError(f"threads is {threads}, expected 0 (all cores) or more")
         if backend is not None:
             registry.select(backend)  # an engine that is asked for and not there is said before the file is read
         self.limits = limits or Limits()
-        self.name = str(source) if isinstance(source, str | os.PathLike) else "stream"
-        self.reader = _open(source, self.limits)
+        self.name = name_of(source)
+        self.reader = open_source(source, self.limits, keep_going=keep_going)
         self._gops: OrderedDict[int, GopRenderer] = OrderedDict()
         self._closer = weakref.finalize(self, self.reader.close)
         self.header = self.reader.header
@@ -57,8 +57,7 @@ class StreamDecoder:
         self._backend, self._threads = backend, threads
         self._lock = Lock()  # of the reader's file position
         self._pts: OrderedDict[int, tuple[int, ...]] = OrderedDict()
-        first_frames = [entry.first_frame for entry in self.reader.gop_table]
-        self.timeline = Timeline(self.header, first_frames, self._pts_of_gop)
+        self.timeline = Timeline(self.header, self._stored_pts)
 
     @property
     def frame_count(self) -> int:
@@ -96,17 +95,29 @@ class StreamDecoder:
         return start, stop
 
     def verify(self) -> None:
-        """Check every chunk and every GoP's header, also what drawing does not read. Raises FormatError."""
+        """Check every chunk and every GoP's header, also what drawing does not read, where that can be done ahead.
+
+        Raises FormatError.
+        """
         self.reader.verify_headers()
+
+    def _stored_pts(self, frame: int) -> int:
+        """Time stamp of `frame` in a file of irregular times; spread evenly over frames that are missing."""
+        index = self.reader.gop_of_frame(frame)
+        entry = self.reader.gop_table[index]
+        if entry.first_frame <= frame < entry.end_frame:
+            return self._pts_of_gop(index)[frame - entry.first_frame]
+        known = frame >= entry.end_frame
+        before = (entry.end_frame - 1, self._pts_of_gop(index)[-1]) if known else (0, self.header.start_pts)
+        if index + known >= self.reader.gop_count:
+            return before[1] + frame - before[0]
+        after = self.reader.gop_table[index + known].first_frame, self._pts_of_gop(index + known)[0]
+        return before[1] + (after[1] - before[1]) * (frame - before[0]) // (after[0] - before[0])
 
     def _pts_of_gop(self, index: int) -> tuple[int, ...]:
         if index not in self._pts:
             with self._lock:
-                chunk = self.reader.gop_chunk(index)
-                payload = self.reader.payload(chunk, f"GoP {index}")
-            header = read_gop_header(
-                payload, self.header, self.limits, offset=chunk.payload_offset, chunk=f"GoP {index}"
-            )
+                header = self.reader.gop_header(index)
             self._remember_pts(index, header.pts)
         return self._pts[index]
 
@@ -128,7 +139,7 @@ class StreamDecoder:
 
     def _read(self, index: int) -> GopRenderer:
         with self._lock:
-            record = self.reader.read_gop(index)
+            *_, record = (self.reader.read_gop(gop) for gop in self.reader.gops_to_enter(index))
         self._remember_pts(index, record.pts)
         return GopRenderer(
             dequantise(record, self.header),
@@ -148,44 +159,55 @@ class StreamDecoder:
         gop = self._gop_of(position)
         return self.renderer(gop).render(self._inside(position, gop), out)
 
+    def _nearest(self, position: Fraction | float) -> int:
+        return min(max(math.floor(position + Fraction(1, 2)), 0), self.frame_count - 1)
+
     def _gop_of(self, position: Fraction | float) -> int:
         """The GoP that draws `position`: that of the nearest frame, extended by at most half a frame at its ends."""
-        nearest = math.floor(position + Fraction(1, 2))
-        return self.reader.gop_of_frame(min(max(nearest, 0), self.frame_count - 1))
+        gop = self.reader.gop_of_frame(self._nearest(position))
+        if not self.reader.gop_count:
+            raise MediaError(f"{self.name}: no GoP is whole, so there is nothing to show")
+        return gop
 
     def _inside(self, position: Fraction | float, gop: int) -> float:
-        return float(position - self.reader.gop_table[gop].first_frame)
+        """The position in frames of the GoP; its last frame for one that is missing behind it."""
+        entry, nearest = self.reader.gop_table[gop], self._nearest(position)
+        if nearest < entry.first_frame:
+            return 0.0
+        return float((position if nearest < entry.end_frame else entry.end_frame - 1) - entry.first_frame)
 
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Draw frames start..stop-1 in order; only their GoPs are read."""
         return self.positions(range(start, stop), stop - 1)
 
     def positions(self, positions: Iterable[Fraction | float], last: Fraction | float) -> Iterator[np.ndarray]:
-        """Draw rising frame positions, the last of which is `last`; a thread reads the next GoP while one is drawn."""
-        last_gop = self._gop_of(last)
+        """Draw rising frame positions, the last of which is `last`; a thread reads the next GoP while one is drawn.
+
+        Ends where the last whole GoP of a damaged file or stream does.
+        """
         with ThreadPoolExecutor(1, "gop-reader") as pool:
             ahead: Future[GopRenderer] | None = None
             current = -1
             for position in positions:
                 gop = self._gop_of(position)
+                if self._nearest(position) >= self.reader.end_frame:
+                    return
                 if gop != current:
                     if ahead is not None:
                         self._gops[current + 1] = ahead.result()
                     renderer, current = self.renderer(gop), gop
-                    ahead = pool.submit(self._read, gop + 1) if gop < last_gop else None
+                    ahead = pool.submit(self._read, gop + 1) if self._is_next_wanted(gop, last) else None
                 yield renderer.render(self._inside(position, gop))
+
+    def _is_next_wanted(self, gop: int, last: Fraction | float) -> bool:
+        """Whether to read GoP `gop` + 1 ahead. Never from a stream: nothing could break off the wait for its bytes."""
+        if self.reader.sequential or gop + 1 >= self.reader.gop_count:
+            return False
+        return self.reader.gop_table[gop + 1].first_frame <= self._nearest(last)
 
     def close(self) -> None:
         """Close the file if the decoder opened it."""
         self._closer()
-
-
-def _open(source: str | os.PathLike[str] | BinaryIO | bytes, limits: Limits) -> ContainerReader:
-    try:
-        return ContainerReader(source, limits)
-    except OSError as error:
-        name = source if isinstance(source, str | os.PathLike) else "stream"
-        raise MediaError(f"{name}: cannot be read: {error.strerror or error}") from None
 
 
 def _check_crop(crop: tuple[int, int, int, int] | None, size: tuple[int, int]) -> None:

@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: MIT
 """When each frame is shown: ticks, seconds, and which frame is shown at a time (SPEC 6.4, 6.5). Imports no torch."""
 
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from fractions import Fraction
 
 from gscodec.format.records import SequenceHeader
@@ -13,22 +12,16 @@ NOMINAL_SECONDS = Fraction(1, 25)  # how long a single frame without a duration 
 class Timeline:
     """Time stamps of all frames of a file.
 
-    Regular ones follow from the header. Irregular ones are stored in the GoPs: `gop_pts(gop)` must return those of GoP
-    `gop`, and is asked only for the GoPs that are needed (a search reads about log2 of their number).
+    Regular ones follow from the header. Irregular ones are stored in the GoPs: `stored_pts(frame)` must return that of
+    a frame, and is asked only for the frames that are needed (a search asks for about log2 of their number).
     """
 
-    def __init__(
-        self,
-        header: SequenceHeader,
-        first_frames: Sequence[int],
-        gop_pts: Callable[[int], Sequence[int]],
-    ) -> None:
+    def __init__(self, header: SequenceHeader, stored_pts: Callable[[int], int]) -> None:
         self.time_base = Fraction(header.time_base_num, header.time_base_den)
         self.frame_count = header.frame_count
         self._duration = header.frame_duration
         self._start = header.start_pts
-        self._first = first_frames
-        self._gop_pts = gop_pts
+        self._stored_pts = stored_pts
 
     def pts(self, frame: int) -> int:
         """Ticks at which `frame` appears; `frame_count` gives the end of the last one."""
@@ -36,8 +29,7 @@ class Timeline:
             return self._start + frame * self._duration
         if frame >= self.frame_count:
             return self.pts(self.frame_count - 1) + self._last_duration()
-        gop = bisect_right(self._first, frame) - 1
-        return self._gop_pts(gop)[frame - self._first[gop]]
+        return self._stored_pts(frame) if frame else self._start
 
     def _last_duration(self) -> int:
         """An irregular last frame is shown as long as the one before it."""
@@ -63,6 +55,14 @@ class Timeline:
     def end(self) -> Fraction:
         """Seconds at which the last frame ends."""
         return self.pts(self.frame_count) * self.time_base
+
+    def frames_in(self, begin: Fraction, end: Fraction | None) -> tuple[int, int]:
+        """Frames [a, b) on screen at some time from `begin` to before `end`, in seconds after the first appears."""
+        first = self.frame_at(self.begin + begin)
+        if end is None:
+            return first, self.frame_count
+        last = self.frame_at(self.begin + end)
+        return first, max(first, last - (self.pts(last) * self.time_base >= self.begin + end)) + 1
 
     def frame_at(self, seconds: Fraction | float) -> int:
         """The frame shown at `seconds`: the last one that has appeared by then, 0 before the first.

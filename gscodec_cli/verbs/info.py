@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """`gsv info`: what a .gsv file holds and where its bits went. Imports neither torch nor the encoder."""
 
-from collections.abc import Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -9,9 +8,10 @@ import click
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe, file_bits
-from gscodec.format.gop import read_gop_header
 from gscodec.format.records import PROFILES, GopHeader
+from gscodec.format.source import GopSource
 from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.decoder.source import name_of
 from gscodec_cli.errors import UsageError
 from gscodec_cli.verbs.common import limit_options, naming, print_json, take_limits
 
@@ -41,17 +41,20 @@ def _print_backends(ctx: click.Context, param: click.Parameter, value: bool) -> 
 )
 @limit_options
 def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:
-    """Show header, GoPs and bits by component of IN.gsv; every byte of the file is checked."""
+    """Show header, GoPs and bits by component of IN.gsv; every byte of the file is checked.
+
+    IN.gsv may be - for standard input, which is read front to back.
+    """
     limits = take_limits(options)
     if as_json and offsets:
         raise UsageError("--json and --offsets: use one of them")
-    with naming(source):
-        decoder = StreamDecoder(source, limits=limits)
-        decoder.reader.verify()
+    with naming(name_of(source)):
         if offsets:
-            _print_offsets(decoder.reader)
+            with ContainerReader(source, limits) as reader:
+                reader.verify()
+                _print_offsets(reader)
             return
-        facts = _facts(decoder)
+        facts = _facts(StreamDecoder(source, limits=limits))
     if as_json:
         print_json(facts)
     else:
@@ -60,10 +63,14 @@ def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:
 
 def _facts(decoder: StreamDecoder) -> dict[str, Any]:
     """Everything `--json` prints; its keys stay as they are."""
-    header, line, size = decoder.header, decoder.timeline, decoder.file_bytes
+    header, line, reader = decoder.header, decoder.timeline, decoder.reader
     pixels = header.frame_count * header.width * header.height
-    bits = file_bits(decoder.reader)
-    gops = list(_gops(decoder))
+    decoder.verify()
+    gops, gop_bits = [], []
+    for index in reader.indices():
+        gop_bits.append(reader.check_gop(index))
+        gops.append(_gop(reader, index))
+    bits, size = file_bits(reader, gop_bits), reader.size  # a stream has been read to its end by now
     seconds = float(line.end - line.begin)
     return {
         "bytes": size,
@@ -92,23 +99,17 @@ def _facts(decoder: StreamDecoder) -> dict[str, Any]:
     }
 
 
-def _gops(decoder: StreamDecoder) -> Iterator[dict[str, Any]]:
-    reader = decoder.reader
-    pixels = decoder.header.width * decoder.header.height
-    for index, entry in enumerate(reader.gop_table):
-        chunk = reader.gop_chunk(index)
-        name = f"GoP {index}"
-        payload = reader.payload(chunk, name)
-        head = read_gop_header(payload, reader.header, reader.limits, offset=chunk.payload_offset, chunk=name)
-        yield {
-            "first_frame": entry.first_frame,
-            "frames": entry.frame_count,
-            "gaussians": head.gaussian_count,
-            "offset": entry.offset,
-            "bytes": entry.length,
-            "bpp": 8 * entry.length / (entry.frame_count * pixels),
-            "tools": _tools(head),
-        }
+def _gop(reader: GopSource, index: int) -> dict[str, Any]:
+    entry, head = reader.gop_table[index], reader.gop_header(index)
+    return {
+        "first_frame": entry.first_frame,
+        "frames": entry.frame_count,
+        "gaussians": head.gaussian_count,
+        "offset": entry.offset,
+        "bytes": entry.length,
+        "bpp": 8 * entry.length / (entry.frame_count * reader.header.width * reader.header.height),
+        "tools": _tools(head),
+    }
 
 
 def _tools(head: GopHeader) -> list[str]:

@@ -19,6 +19,9 @@ VERSION = (0, 1)
 CRITICAL = 1
 SEQH, GOPD, INDX, ENDF = "SEQH", "GOPD", "INDX", "ENDF"
 KNOWN = (SEQH, GOPD, INDX, ENDF)
+PICT, STRM, PACK = "pict", "strm", "pack"
+ANCILLARY = (PICT, STRM, PACK)
+MEDIA = (STRM, PACK)  # sound and subtitles: what bpp leaves out
 FRAMING = 13  # type, flags, length, CRC
 PREAMBLE = len(SIGNATURE) + 2
 END_LENGTH = FRAMING + 8
@@ -83,8 +86,9 @@ def read_chunk_header(head: bytes, offset: int, left: int) -> Chunk:
     kind, critical, known = chunk.kind, bool(chunk.flags & CRITICAL), chunk.kind in KNOWN
     at = Place(offset, kind if known else f"chunk {kind!r}")
     validate.chunk_flags(at, chunk.flags)
-    validate.chunk_type_is_known(at, kind, critical, known)
-    validate.known_chunk_is_critical(at, kind, critical, known)
+    validate.chunk_type_is_known(at, kind, critical, known or kind in ANCILLARY)
+    if known or kind in ANCILLARY:
+        validate.chunk_is_critical(at, kind, critical, known)
     validate.bytes_are_there(at, chunk.length, left)
     return chunk
 

@@ -9,11 +9,13 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator
+from functools import cached_property
 from typing import BinaryIO
 
 from . import validate, validate_data
 from .accounting import GopBits
 from .chunks import (
+    ANCILLARY,
     END_LENGTH,
     ENDF,
     ENTRY_BYTES,
@@ -21,6 +23,7 @@ from .chunks import (
     GOPD,
     INDX,
     KNOWN,
+    MEDIA,
     PREAMBLE,
     SEQH,
     SIGNATURE,
@@ -36,6 +39,7 @@ from .chunks import (
 from .errors import Place
 from .gop import write_gop
 from .limits import Limits
+from .media import MediaOrder
 from .records import GopRecord, SequenceHeader
 from .schema import LE64, Entry, FieldStream, Values
 from .sequence import sequence_header
@@ -49,6 +53,7 @@ class ContainerWriter:
         self.header = header
         self.entries: list[GopEntry] = []
         self.bits = GopBits()  # of the GoPs' payloads
+        self.media_bytes = 0  # of sound and subtitles, which bpp leaves out
         self._file, self._offset = file, 0
         fields = FieldStream(chunk="SEQH to be written")
         sequence_header(fields, header)
@@ -79,8 +84,10 @@ class ContainerWriter:
         return entry
 
     def add_ancillary(self, kind: str, payload: bytes) -> None:
-        """Append a chunk that decoders skip."""
-        self._write(write_chunk(kind, payload, flags=0))
+        """Append a chunk that a decoder may skip."""
+        chunk = write_chunk(kind, payload, flags=0)
+        self.media_bytes += len(chunk) if kind in MEDIA else 0
+        self._write(chunk)
 
     def close(self) -> int:
         """Write index and end; returns the size of the file. FormatError if frames are missing."""
@@ -179,6 +186,28 @@ class ContainerReader(GopSource):
         chunk = self.gop_chunk(index)
         return self.payload(chunk, f"GoP {index}"), chunk.payload_offset
 
+    def _ancillary_chunks(self, index: int) -> Iterator[Chunk]:
+        """Headers of the ancillary chunks of known types before GoP `index`, or after the last one."""
+        offset = self.gop_table[index - 1].offset + self.gop_table[index - 1].length if index else PREAMBLE
+        end = self.gop_table[index].offset if index < self.gop_count else self.size
+        while offset < end:
+            chunk = self.chunk_at(offset)
+            if chunk.kind == INDX:
+                return
+            if chunk.kind in ANCILLARY:
+                yield chunk
+            offset += chunk.length
+
+    def ancillary(self, index: int) -> list[tuple[Chunk, bytes]]:
+        """See GopSource."""
+        return [(chunk, self.payload(chunk)) for chunk in self._ancillary_chunks(index)]
+
+    @cached_property
+    def media_bytes(self) -> int:
+        """See GopSource."""
+        gaps = range(self.gop_count + 1)
+        return sum(c.length for gap in gaps for c in self._ancillary_chunks(gap) if c.kind in MEDIA)
+
     def chunks(self) -> Iterator[Chunk]:
         """Walk the file front to back, checking order, coverage by the index, and every CRC."""
         offset, before, gop = PREAMBLE, "", 0
@@ -201,8 +230,10 @@ class ContainerReader(GopSource):
 
         Raises FormatError at the first fault.
         """
-        order = GopOrder(self.header, self.limits)
+        order, media = GopOrder(self.header, self.limits), MediaOrder()
         for chunk in self.chunks():
+            if chunk.kind in KNOWN or chunk.kind in ANCILLARY:
+                media.see(chunk, self.payload(chunk) if chunk.kind in ANCILLARY else b"")
             if chunk.kind == GOPD:
                 order.see(self.payload(chunk), chunk.payload_offset)
 

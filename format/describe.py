@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from .accounting import GopBits
-from .chunks import ENDF, GOPD, INDX, SEQH, SIGNATURE, Chunk, index_entries
+from .chunks import ANCILLARY, ENDF, GOPD, INDX, SEQH, SIGNATURE, Chunk, index_entries
 from .container import ContainerReader
+from .media import MediaOrder
 from .schema import LE64, Entry, FieldStream
 from .sequence import sequence_header
 from .source import GopSource
@@ -23,30 +24,33 @@ def describe(reader: ContainerReader) -> Iterator[Entry]:
     major, minor = reader.read_at(len(SIGNATURE), 2)
     yield Entry(len(SIGNATURE), 1, "major", "u8", major)
     yield Entry(len(SIGNATURE) + 1, 1, "minor", "u8", minor)
-    gop = 0
+    gop, media = 0, MediaOrder()
     for chunk in reader.chunks():
         name = f"gop[{gop}]" if chunk.kind == GOPD else chunk.kind
-        for entry in _chunk(reader, chunk, gop):
+        for entry in _chunk(reader, chunk, gop, media):
             yield replace(entry, name=f"{name}.{entry.name}")
         gop += chunk.kind == GOPD
 
 
-def _chunk(reader: ContainerReader, chunk: Chunk, gop: int) -> Iterator[Entry]:
+def _chunk(reader: ContainerReader, chunk: Chunk, gop: int, media: MediaOrder) -> Iterator[Entry]:
     start, length = chunk.offset, chunk.payload_length
     yield Entry(start, 4, "type", "bytes", chunk.kind.encode("latin-1"))
     yield Entry(start + 4, 1, "flags", "u8", chunk.flags)
     yield Entry(start + 5, 4, "length", "le32", length)
-    yield from _payload(reader, chunk, gop)
+    yield from _payload(reader, chunk, gop, media)
     end = chunk.payload_offset + length
     yield Entry(end, 4, "crc32", "le32", int.from_bytes(reader.read_at(end, 4), "little"))
 
 
-def _payload(reader: ContainerReader, chunk: Chunk, gop: int) -> list[Entry]:
+def _payload(reader: ContainerReader, chunk: Chunk, gop: int, media: MediaOrder) -> list[Entry]:
     trace: list[Entry] = []
     if chunk.kind == GOPD:
         reader.read_gop_bits(gop, trace)
         return trace
     data = reader.payload(chunk)
+    if chunk.kind in ANCILLARY:
+        media.see(chunk, data, trace)
+        return trace
     io = FieldStream(data, offset=chunk.payload_offset, chunk=chunk.kind, trace=trace)
     if chunk.kind == SEQH:
         sequence_header(io, None)
@@ -65,4 +69,6 @@ def file_bits(source: GopSource, gops: Iterable[GopBits] | None = None) -> dict[
     `gops`: the bits of every GoP's payload, where the caller has them; else every GoP is decoded.
     """
     payloads = sum(gops or map(source.check_gop, source.indices()), GopBits())
-    return (payloads + GopBits(headers=8 * source.size - payloads.total)).as_dict()
+    media = 8 * source.media_bytes
+    headers = GopBits(headers=8 * source.size - payloads.total - media)
+    return (payloads + headers).as_dict() | {"streams": media}

@@ -60,7 +60,7 @@ class SequentialReader(GopSource):
         self.ended = False
         self._file, self._before, self._index_offset = file, "", 0
         self._payloads: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
-        self._media, self.media_bytes = MediaOrder(), 0  # type: ignore[misc]
+        self._media, self._media_bytes = MediaOrder(), 0
         self._ancillary: dict[int | None, list[tuple[Chunk, bytes]]] = {}  # by the GoP that follows
         check_preamble(self._take(PREAMBLE))
         chunk, payload = self._chunk()
@@ -112,7 +112,7 @@ class SequentialReader(GopSource):
         self._media.see(chunk, payload)
         if chunk.kind in ANCILLARY:
             self._ancillary.setdefault(self.gop_count, []).append((chunk, payload))
-            self.media_bytes += chunk.length if chunk.kind in MEDIA else 0
+            self._media_bytes += chunk.length if chunk.kind in MEDIA else 0
         if chunk.kind not in KNOWN:
             return
         if not self.lenient:
@@ -188,6 +188,11 @@ class SequentialReader(GopSource):
         if index not in self._payloads:
             raise IndexError(f"GoP {index}: the stream has {self.gop_count}")
         return self._payloads[index]
+
+    @property
+    def media_bytes(self) -> int:
+        """See GopSource."""
+        return self._media_bytes
 
     def ancillary(self, index: int) -> list[tuple[Chunk, bytes]]:
         """See GopSource; those of a GoP that has gone by are gone too, but for the first one's."""

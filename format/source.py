@@ -13,7 +13,7 @@ from typing import Self
 
 from . import validate, validate_data
 from .accounting import GopBits
-from .chunks import GopEntry
+from .chunks import Chunk, GopEntry
 from .dequant import dequantise
 from .errors import Place
 from .gop import read_gop, read_gop_header
@@ -101,6 +101,18 @@ class GopSource(ABC):
         validate_data.index_matches(at, "first_frame", record.first_frame, entry.first_frame)
         validate_data.index_matches(at, "frame_count", record.frame_count, entry.frame_count)
         return record, bits
+
+    def ancillary(self, index: int) -> list[tuple[Chunk, bytes]]:
+        """The ancillary chunks of known types before GoP `index` and after the one before it, with their payloads.
+
+        For `index` = the number of GoPs those after the last one. Raises FormatError, LimitError, OSError.
+        """
+        return []
+
+    @property
+    def media_bytes(self) -> int:
+        """Bytes of sound and subtitles, which bpp leaves out; of a stream, in what has been read."""
+        return 0
 
     def missing(self) -> list[tuple[int, int]]:
         """Frames [a, b) of the sequence that no known GoP holds."""

@@ -95,9 +95,11 @@ def chunk_type_is_known(kind: str, critical: bool, known: bool) -> str | None:
 
 
 @rule("C-6.3-3")
-def known_chunk_is_critical(kind: str, critical: bool, known: bool) -> str | None:
-    """The chunk types of this document carry the critical flag."""
-    return None if critical or not known else f"{kind} chunk without the critical flag"
+def chunk_is_critical(kind: str, critical: bool, expected: bool) -> str | None:
+    """The chunk types of this document carry the critical flag, or do not, as its table says."""
+    if critical == expected:
+        return None
+    return f"{kind} chunk {'without' if expected else 'with'} the critical flag"
 
 
 @rule("C-6.3-4")
@@ -147,8 +149,8 @@ def positive_ratio(name: str, value: int) -> str | None:
 
 @rule("C-6.4-6")
 def bit_depth(value: int) -> str | None:
-    """bit_depth is 8."""
-    return between("bit_depth", value, 8, 8)
+    """bit_depth is 8, 10 or 12."""
+    return None if value in (8, 10, 12) else f"bit_depth is {value}, expected 8, 10 or 12"
 
 
 @rule("C-6.4-7")

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: MIT
+"""The ancillary chunks of a file that this version knows: picture metadata, streams, packets (SPEC 5.15 to 5.17).
+
+Imports the standard library and the format's own modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from . import validate_media
+from .chunks import ANCILLARY, KNOWN, PACK, PICT, SEQH, STRM, Chunk
+from .errors import Place
+from .picture import PictureMetadata, picture_metadata
+from .schema import Entry, FieldStream
+from .source import GopSource
+from .streams import PacketRecord, StreamInfo, packets, streams
+
+
+@dataclass(frozen=True)
+class Media:
+    """What stands before the first GoP: the picture's metadata, if there is any, and the streams beside it."""
+
+    picture: PictureMetadata | None = None
+    streams: tuple[StreamInfo, ...] = ()
+
+
+class MediaOrder:
+    """The rules of ancillary chunks, which are met front to back."""
+
+    def __init__(self) -> None:
+        self.media = Media()
+        self._before = SEQH
+
+    def see(self, chunk: Chunk, payload: bytes, trace: list[Entry] | None = None) -> list[PacketRecord]:
+        """Check a chunk of any type; returns the packets of a pack chunk. `trace` receives every field."""
+        if chunk.kind in KNOWN:
+            self._before = chunk.kind
+        if chunk.kind not in ANCILLARY:
+            return []
+        io, at = FieldStream(payload, offset=chunk.payload_offset, chunk=chunk.kind, trace=trace), Place(chunk.offset)
+        found: list[PacketRecord] = []
+        if chunk.kind == PICT:
+            validate_media.pict_place(at, self._before, self.media.picture is not None)
+            self.media = Media(picture_metadata(io, None), self.media.streams)
+        elif chunk.kind == STRM:
+            validate_media.strm_place(at, self._before, bool(self.media.streams))
+            self.media = Media(self.media.picture, streams(io, None))
+        elif chunk.kind == PACK:
+            validate_media.pack_place(at, self._before, len(self.media.streams))
+            found = packets(io, None, len(self.media.streams))
+        io.finish()
+        return found
+
+
+def read_media(source: GopSource) -> Media:
+    """What is said before the first GoP. Raises FormatError, LimitError."""
+    order = MediaOrder()
+    for chunk, payload in source.ancillary(0):
+        if chunk.kind != PACK:
+            order.see(chunk, payload)
+    return order.media
+
+
+def read_packets(source: GopSource, index: int, stream_count: int) -> list[PacketRecord]:
+    """The packets before GoP `index`; for index = the number of GoPs, those after the last one.
+
+    Raises FormatError, LimitError.
+    """
+    found: list[PacketRecord] = []
+    for chunk, payload in source.ancillary(index):
+        if chunk.kind == PACK:
+            io = FieldStream(payload, offset=chunk.payload_offset, chunk=PACK)
+            validate_media.pack_place(Place(chunk.offset), "GOPD", stream_count)
+            found += packets(io, None, stream_count)
+            io.finish()
+    return found

@@ -8,6 +8,7 @@ from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .errors import BackendError, KernelError, ShapeError
 from .field import FieldPlan, FieldWeights, field_backward, field_forward
 from .gaussians import Gaussians2D, chol_to_conic
+from .loss import mixture_bits, splat_loss
 from .optimiser import adam_step
 from .raster import covered_pixels, rasterize, rasterize_backward, render_rgb8
 from .registry import Backend, Engine, backends, last_engine
@@ -31,7 +32,9 @@ __all__ = [
     "hash_encode",
     "hash_encode_backward",
     "last_engine",
+    "mixture_bits",
     "rasterize",
     "rasterize_backward",
     "render_rgb8",
+    "splat_loss",
 ]

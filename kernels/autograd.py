@@ -13,6 +13,7 @@ from torch import Tensor
 from .checks import Array
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .field import FieldWeights, field_backward, field_forward
+from .loss import mixture_bits, splat_loss
 from .raster import rasterize, rasterize_backward
 
 
@@ -39,6 +40,59 @@ class Rasterize(torch.autograd.Function):
         mean, conic, feature = map(_numpy, ctx.saved_tensors)
         found = rasterize_backward(mean, conic, feature, _numpy(grads[0]), threads=ctx.threads)
         return *map(torch.from_numpy, found), None, None
+
+
+class SplatLoss(torch.autograd.Function):
+    """apply(mean [N, 2], conic [N, 3], feature [N, C], background [3], target [3, H, W], epsilon, threads=0) -> loss.
+
+    The loss, a float32 scalar, is half the sum of squared differences. Differentiable in the first four tensors; the
+    gradients are found along with the loss. Source: `loss.splat_loss`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        mean: Tensor,
+        conic: Tensor,
+        feature: Tensor,
+        background: Tensor,
+        target: Tensor,
+        epsilon: float,
+        threads: int = 0,
+    ) -> Tensor:
+        arrays = _numpy(mean), _numpy(conic), _numpy(feature), _numpy(background), _numpy(target)
+        error, *ctx.found = splat_loss(*arrays, epsilon=epsilon, threads=threads)
+        return torch.tensor(error / 2)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return *_scaled(ctx.found, grads[0]), None, None, None
+
+
+class MixtureBits(torch.autograd.Function):
+    """apply(x [N, C], step [C] or [N, C], mean [C, 3], log_scale [C, 3], logit [C, 3], threads=0) -> bits.
+
+    Bits are a float32 scalar, differentiable in all tensors but `step`. Source: `loss.mixture_bits`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, step: Tensor, mean: Tensor, log_scale: Tensor, logit: Tensor, threads: int = 0
+    ) -> Tensor:
+        arrays = map(_numpy, (x, step, mean, log_scale, logit))
+        bits, *ctx.found = mixture_bits(*arrays, threads=threads)
+        return torch.tensor(bits)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        dx, *mixture = _scaled(ctx.found, grads[0])
+        return dx, None, *mixture, None
+
+
+def _scaled(found: Sequence[Array], factor: Tensor) -> list[Tensor]:
+    """Gradients that are known already, times that of their loss; changed in place."""
+    tensors = [torch.from_numpy(array) for array in found]
+    return tensors if factor.item() == 1 else [tensor.mul_(factor) for tensor in tensors]
 
 
 class HashEncode(torch.autograd.Function):

@@ -16,7 +16,6 @@ from torch import Tensor
 
 from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, key_frame_model
-from gscodec_cli.encoder.loss import SquaredError
 from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.tools import Effort
@@ -61,7 +60,6 @@ class Trainer:
         self.compression: Compression | None = None
         # Squared error of a frame that is worth one bit: the slope of a uniform quantiser, times what measured best.
         self.lmbda = plan.tools.rate_slope * plan.tools.amplitude_step**2
-        self._loss = SquaredError(frames.shape[1:])
         self.mse = math.nan
 
     def run(self, stage: Stage, first: int, last: int, *, key_only: bool = False, noise: bool = False) -> None:
@@ -78,12 +76,12 @@ class Trainer:
 
     def _step(self, index: int, optimiser: torch.optim.Optimizer, noise: bool, still: bool) -> None:
         view = self.compression.view(noise) if self.compression else self.model.params
-        picture = self.model.frame(index, view, self.plan.threads, still=still)
-        loss = self._loss(picture, self.frames[index])
-        mse = self._loss.mse
+        target = self.frames[index]
+        loss = self.model.loss(index, view, target, self.plan.threads, still=still)
+        mse = 2 * loss.item() / target.numel()
         if self.compression:
             # The loss of the paper is the mean over the picture, this one half the sum: Adam does not mind the factor.
-            loss = loss + self.compression.penalty() * (picture.numel() / 2)
+            loss = loss + self.compression.penalty() * (target.numel() / 2)
             if self.lmbda:
                 loss = loss + self.lmbda / 2 * self.compression.rate()
         optimiser.zero_grad(set_to_none=True)

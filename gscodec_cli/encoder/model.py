@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gscodec.kernels import HashGeometry
-from gscodec.kernels.autograd import FieldFunction, Rasterize
+from gscodec.kernels.autograd import FieldFunction, Rasterize, SplatLoss
 from gscodec_cli.encoder.tools import HashLayout, Tools
 
 MIN_CHOL = 0.35  # px; a narrower Gaussian falls between pixel centres and gets no gradient
@@ -105,6 +105,25 @@ class GopModel:
         `still` draws the canonical Gaussians, all of them and unmoved. `gain` [N, 1] multiplies each Gaussian's weight.
         Returns [3, H, W] float32 RGB.
         """
+        sums = Rasterize.apply(*self.splats(index, view, threads, still, gain), self.size, threads)
+        if not self.tools.normalised:
+            return sums
+        background = self.background(view)[:, None, None]
+        return (sums[:3] + BLEND_EPSILON * background) / (sums[3:] + BLEND_EPSILON)
+
+    def loss(self, index: float, view: dict[str, Tensor], target: Tensor, threads: int, still: bool = False) -> Tensor:
+        """Half the squared error of `frame`, summed, against a target [3, H, W], uint8 or uint16; a scalar.
+
+        Full scale counts as 1. The picture itself is not made.
+        """
+        splats = self.splats(index, view, threads, still)
+        background = self.background(view) if self.tools.normalised else torch.zeros(3)
+        return SplatLoss.apply(*splats, background, target, BLEND_EPSILON, threads)
+
+    def splats(
+        self, index: float, view: dict[str, Tensor], threads: int, still: bool = False, gain: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the rasteriser sums for a frame: mean [n, 2], conic [n, 3], feature [n, 3 or 4]."""
         if still:
             mean, colour, weight, active, shape = view["mean"], view["colour"], None, None, view["shape"]
         else:
@@ -113,14 +132,12 @@ class GopModel:
         if gain is not None:
             gain = gain if active is None else gain[active]
             weight = gain if weight is None else weight * gain
-        inverse = conic(shape, self.log_shape)
         rgb = colour @ YCC if self.tools.ycc else colour
-        if not self.tools.normalised:
-            return Rasterize.apply(mean, inverse, rgb if weight is None else rgb * weight, self.size, threads)
-        weight = torch.ones(len(mean), 1) if weight is None else weight
-        sums = Rasterize.apply(mean, inverse, torch.cat([rgb * weight, weight], 1), self.size, threads)
-        background = self.background(view)[:, None, None]
-        return (sums[:3] + BLEND_EPSILON * background) / (sums[3:] + BLEND_EPSILON)
+        if weight is not None:
+            rgb = rgb * weight
+        if self.tools.normalised:
+            rgb = torch.cat([rgb, torch.ones(len(mean), 1) if weight is None else weight], 1)
+        return mean, conic(shape, self.log_shape), rgb
 
     def background(self, view: dict[str, Tensor]) -> Tensor:
         """[3] RGB behind normalised blending."""

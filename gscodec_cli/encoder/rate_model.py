@@ -7,10 +7,10 @@ stand-in (the form of paper 002's entropy constraint).
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor
+
+from gscodec.kernels.autograd import MixtureBits
 
 SPREADS = (0.2, 1.0, 4.0)  # first scales of a mixture's parts, in standard deviations of the data
 
@@ -26,12 +26,11 @@ class LogisticMixture:
         self.logit = torch.zeros(x.shape[1], len(SPREADS)).requires_grad_()
 
     def bits(self, x: Tensor, step: Tensor) -> Tensor:
-        """Estimated bits of all of x [N, C] when it is coded in steps [C]; a scalar."""
-        z, half = x[..., None] - self.mean, step[:, None] / 2
-        inverse = torch.exp(-self.log_scale)
-        mass = torch.sigmoid((z + half) * inverse) - torch.sigmoid((z - half) * inverse)
-        share = torch.softmax(self.logit, 1)
-        return -(mass * share).sum(-1).clamp_min(1e-7).log().sum() / math.log(2)
+        """Estimated bits of all of x [N, C] when it is coded in steps [C] or [N, C]; a scalar.
+
+        Differentiable in x and the mixture.
+        """
+        return MixtureBits.apply(x, step, *self.learnables())
 
     def learnables(self) -> list[Tensor]:
         """Tensors an optimiser may change."""

@@ -7,17 +7,6 @@
 namespace gsv {
 namespace {
 
-Scene make_scene(const Array<const float, 2>& mean, const Array<const float, 2>& conic,
-                 const Array<const float, 2>& feature, int64_t height, int64_t width) {
-  const size_t n = mean.shape(0), channels = feature.shape(1);
-  require(mean.shape(1) == 2 && conic.shape(1) == 3 && (channels == 3 || channels == 4), "wrong number of columns");
-  require(conic.shape(0) == n && feature.shape(0) == n, "arrays differ in length");
-  require(n < (size_t(1) << 31), "too many Gaussians");
-  require(height > 0 && width > 0 && height <= 65535 && width <= 65535, "frame size out of range");
-  return {static_cast<int64_t>(n), mean.data(), conic.data(), feature.data(), static_cast<int32_t>(channels),
-          static_cast<int32_t>(height), static_cast<int32_t>(width)};
-}
-
 void py_rasterize(const std::string& isa, Array<const float, 2> mean, Array<const float, 2> conic,
                   Array<const float, 2> feature, Array<float, 3> out, int threads) {
   const Kernels& k = kernels_for(isa);
@@ -33,9 +22,7 @@ void py_rasterize_backward(const std::string& isa, Array<const float, 2> mean, A
   const Kernels& k = kernels_for(isa);
   const Scene scene = make_scene(mean, conic, feature, grad.shape(1), grad.shape(2));
   require(grad.shape(0) == feature.shape(1), "wrong number of planes");
-  require(dmean.shape(0) == mean.shape(0) && dmean.shape(1) == 2 && dconic.shape(0) == mean.shape(0) &&
-              dconic.shape(1) == 3 && dfeature.shape(0) == mean.shape(0) && dfeature.shape(1) == feature.shape(1),
-          "wrong gradient shapes");
+  require_gradients(scene, dmean, dconic, dfeature);
   nb::gil_scoped_release release;
   rasterize_backward(k, scene, grad.data(), dmean.data(), dconic.data(), dfeature.data(), threads);
 }
@@ -80,4 +67,5 @@ NB_MODULE(_cpu, m) {
   m.def("render_rgb8", &py_render_rgb8);
   m.def("covered_pixels", &py_covered_pixels);
   bind_field(m);
+  bind_train(m);
 }

@@ -75,6 +75,23 @@ Splat make_splat(const Scene& scene, int64_t i, const Box& box) {
   return s;
 }
 
+// Adds up a Gaussian's bands and turns moments of q into gradients: d sigma / d mean = -(conic d), which with
+// u = dx + b/a*dy is -(a*u, b*u + det/a*dy).
+void combine(const Scene& scene, int64_t i, const float* partials, int64_t n, float* dmean, float* dconic,
+             float* dfeature) {
+  float total[kPartials] = {};
+  for (int64_t s = 0; s < n; ++s)
+    for (int k = 0; k < 5 + scene.channels; ++k) total[k] += partials[s * kPartials + k];
+  const double a = scene.conic[3 * i], b = scene.conic[3 * i + 1], c = scene.conic[3 * i + 2];
+  const bool drawn = n > 0;
+  dmean[2 * i] = drawn ? static_cast<float>(a * total[0]) : 0.f;
+  dmean[2 * i + 1] = drawn ? static_cast<float>(b * total[0] + (c - b * b / a) * total[1]) : 0.f;
+  dconic[3 * i] = -0.5f * total[2];
+  dconic[3 * i + 1] = -total[3];
+  dconic[3 * i + 2] = -0.5f * total[4];
+  for (int k = 0; k < scene.channels; ++k) dfeature[scene.channels * i + k] = total[5 + k];
+}
+
 struct Workspace {
   Buffer<Splat> splats;
   Buffer<uint16_t> cells;
@@ -83,10 +100,11 @@ struct Workspace {
   Buffer<int64_t> slots;
   Buffer<float> pixels;
   Buffer<float> partials;
+  Buffer<double> losses;
 
   size_t bytes() const {
     return splats.bytes() + cells.bytes() + starts.bytes() + ids.bytes() + slots.bytes() + pixels.bytes() +
-           partials.bytes();
+           partials.bytes() + losses.bytes();
   }
 };
 
@@ -122,7 +140,17 @@ class Renderer {
 
   const int64_t* slots() const { return work_->slots.data(); }
   float* partials() const { return work_->partials.data(); }
-  int threads() const { return threads_; }
+  double* losses() const { return work_->losses.resize(static_cast<size_t>(bands_) * kLossSums); }
+  int bands() const { return bands_; }
+
+  // From the partial sums of `grad_band` to gradients
+  void combine_all(float* dmean, float* dconic, float* dfeature) const {
+    parallel_for((scene_.count + kChunk - 1) / kChunk, threads_, [&](int64_t chunk, int) {
+      const int64_t end = (chunk + 1) * kChunk < scene_.count ? (chunk + 1) * kChunk : scene_.count;
+      for (int64_t i = chunk * kChunk; i < end; ++i)
+        combine(scene_, i, partials() + slots()[i] * kPartials, slots()[i + 1] - slots()[i], dmean, dconic, dfeature);
+    });
+  }
 
  private:
   size_t blocks() const { return (static_cast<size_t>(scene_.width) + kBlock - 1) / kBlock; }
@@ -199,23 +227,6 @@ class Renderer {
   Lease<Workspace> work_;
 };
 
-// Adds up a Gaussian's bands and turns moments of q into gradients: d sigma / d mean = -(conic d), which with
-// u = dx + b/a*dy is -(a*u, b*u + det/a*dy).
-void combine(const Scene& scene, int64_t i, const float* partials, int64_t n, float* dmean, float* dconic,
-             float* dfeature) {
-  float total[kPartials] = {};
-  for (int64_t s = 0; s < n; ++s)
-    for (int k = 0; k < 5 + scene.channels; ++k) total[k] += partials[s * kPartials + k];
-  const double a = scene.conic[3 * i], b = scene.conic[3 * i + 1], c = scene.conic[3 * i + 2];
-  const bool drawn = n > 0;
-  dmean[2 * i] = drawn ? static_cast<float>(a * total[0]) : 0.f;
-  dmean[2 * i + 1] = drawn ? static_cast<float>(b * total[0] + (c - b * b / a) * total[1]) : 0.f;
-  dconic[3 * i] = -0.5f * total[2];
-  dconic[3 * i + 1] = -total[3];
-  dconic[3 * i + 2] = -0.5f * total[4];
-  for (int k = 0; k < scene.channels; ++k) dfeature[scene.channels * i + k] = total[5 + k];
-}
-
 }  // namespace
 
 void rasterize(const Kernels& k, const Scene& scene, float* out, int threads) {
@@ -247,12 +258,24 @@ void rasterize_backward(const Kernels& k, const Scene& scene, const float* grad,
     k.load_planar(b, grad + static_cast<int64_t>(b.y0) * b.width, plane);
     k.grad_band(b, renderer.slots(), renderer.partials());
   });
-  const int64_t* slots = renderer.slots();
-  parallel_for((scene.count + kChunk - 1) / kChunk, renderer.threads(), [&](int64_t chunk, int) {
-    const int64_t end = (chunk + 1) * kChunk < scene.count ? (chunk + 1) * kChunk : scene.count;
-    for (int64_t i = chunk * kChunk; i < end; ++i)
-      combine(scene, i, renderer.partials() + slots[i] * kPartials, slots[i + 1] - slots[i], dmean, dconic, dfeature);
+  renderer.combine_all(dmean, dconic, dfeature);
+}
+
+void splat_loss(const Kernels& k, const Scene& scene, const Target& target, double* found, float* dmean, float* dconic,
+                float* dfeature, int threads) {
+  Renderer renderer(scene, threads);
+  renderer.slots_for_partials();
+  double* losses = renderer.losses();
+  renderer.each_band([&](const Band& b) {
+    Target part = target;
+    part.samples = static_cast<const uint8_t*>(target.samples) + static_cast<int64_t>(b.y0) * b.width * target.bytes;
+    k.draw_band(b);
+    k.blend_loss(b, part, losses + b.y0 / kBandHeight * kLossSums);
+    k.grad_band(b, renderer.slots(), renderer.partials());
   });
+  for (int s = 0; s < kLossSums; ++s) found[s] = 0;
+  for (int i = 0; i < renderer.bands() * kLossSums; ++i) found[i % kLossSums] += losses[i];
+  renderer.combine_all(dmean, dconic, dfeature);
 }
 
 int64_t covered_pixels(const Scene& scene) {

@@ -50,6 +50,18 @@ struct Rgb8 {
   float epsilon;
 };
 
+// What a band of drawn sums is compared with. Blended by `epsilon` with four channels, as it is with three.
+struct Target {
+  const void* samples;  // first of the band's pixels in plane 0; planes are RGB
+  int32_t bytes;        // per sample: 1 or 2
+  float scale;          // from a sample to [0, 1]
+  int64_t plane;        // samples per plane
+  float background[3];
+  float epsilon;
+};
+
+constexpr int kLossSums = 4;  // squared error, and its half's gradient with respect to the background
+
 // One level of a hash grid. A vertex g has index (sum or XOR of g_d * multiplier_d) & mask.
 struct HashLevel {
   int32_t resolution;
@@ -66,6 +78,19 @@ struct HashGrid {
   int32_t levels;
   const HashLevel* level;
   const float* table;  // [entries][features]
+};
+
+constexpr int kMixtureParts = 3;    // logistics in a mixture
+constexpr int kMixtureSums = 1 + 3 * kMixtureParts;  // bits; gradients by mean, by log scale, and shares of each part
+
+// Mixtures of logistics for `components` columns. A group is sixteen rows, `components` F16: the arrays below hold for
+// each F16 of a group and each part what belongs to its lanes.
+struct Mixture {
+  int32_t components;
+  const float* mean;     // [components][kMixtureParts][16]
+  const float* inverse;  // 1 / scale
+  const float* share;    // sums to one over the parts
+  const float* width;    // [components][16] steps, or null: then they come with the rows
 };
 
 constexpr int kFieldPoints = 48;  // points that go through the network together: three F16
@@ -127,6 +152,11 @@ struct Kernels {
   void (*store_rgb8)(const Band&, const Rgb8&);
   void (*load_planar)(const Band&, const float* in, int64_t plane);  // the opposite of store_planar; pads with zero
   void (*grad_band)(const Band&, const int64_t* slots, float* partials);  // partials: [..][kPartials]
+  // Compares drawn sums with a target and puts the gradient of half the squared error in their place; 0 outside
+  void (*blend_loss)(const Band&, const Target&, double* found);  // found: [kLossSums]
+  // Bits of n rows x [n][components], the gradient dx, and the sums [components][kMixtureSums][16] that bind_train folds;
+  // step: [n][components] where the mixture has none
+  void (*mixture_bits)(const Mixture&, const float* x, const float* step, int64_t n, float* dx, float* sums);
   // Features of n points, level by level, to out[point * stride + level * features + feature]
   void (*hash_encode)(const HashGrid&, const float* coords, int64_t n, float* out, int64_t stride);
   // Adds the gradient of one level's entries to `dtable`, point after point

@@ -118,6 +118,12 @@ GSV_INLINE F16 where_positive(F16 gate, F16 a) {
   GSV_EACH(r.v[i] = gate.v[i] > 0 ? a.v[i] : NativeF{});
   return r;
 }
+// a where gate > 0, else b
+GSV_INLINE F16 choose_positive(F16 gate, F16 a, F16 b) {
+  F16 r;
+  GSV_EACH(r.v[i] = gate.v[i] > 0 ? a.v[i] : b.v[i]);
+  return r;
+}
 GSV_INLINE I16 truncate(F16 a) {
   I16 r;
   GSV_EACH(r.v[i] = __builtin_convertvector(a.v[i], NativeI));
@@ -182,6 +188,22 @@ GSV_INLINE F16 exp2(F16 x) {
   GSV_EACH(p.v[i] = (NativeF)((NativeI)p.v[i] + ((n.v[i] - 127) << 23)));
   return p;
 #endif
+}
+
+// log2(x) for normal x > 0, relative error 2e-7 away from x = 1: x = 2^n m with m in [sqrt(1/2), sqrt(2)) and the series
+// of log((1 + s) / (1 - s)).
+GSV_INLINE F16 log2(F16 x) {
+  F16 n, m;
+  GSV_EACH(const NativeI bits = (NativeI)x.v[i] - 0x3f3504f3; const NativeI exponent = bits >> 23;
+           n.v[i] = __builtin_convertvector(exponent, NativeF);
+           m.v[i] = (NativeF)((bits & 0x7fffff) + 0x3f3504f3));
+  const F16 s = (m - splat(1.f)) / (m + splat(1.f)), t = s * s;
+  F16 p = splat(0.3205989f);
+  p = p * t + splat(0.41219859f);
+  p = p * t + splat(0.57707802f);
+  p = p * t + splat(0.96179669f);
+  p = p * t + splat(2.8853901f);
+  return p * s + n;
 }
 
 // Lane k holds k % kBlock or k / kBlock: the pixel's place in its block.

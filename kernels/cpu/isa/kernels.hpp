@@ -11,6 +11,8 @@ void store_planar(const Band& band, float* out, int64_t plane);
 void store_rgb8(const Band& band, const Rgb8& target);
 void load_planar(const Band& band, const float* in, int64_t plane);
 void grad_band(const Band& band, const int64_t* slots, float* partials);
+void blend_loss(const Band& band, const Target& target, double* found);
+void mixture_bits(const Mixture& mixture, const float* x, const float* step, int64_t n, float* dx, float* sums);
 void hash_encode(const HashGrid& grid, const float* coords, int64_t n, float* out, int64_t stride);
 void hash_table_grad(const HashGrid& grid, int level, const float* coords, int64_t n, const float* grad, int64_t stride,
                      float* dtable);

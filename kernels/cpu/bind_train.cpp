@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Bindings of what only training needs.
+#include "bindings.hpp"
+#include "raster.hpp"
+#include "train.hpp"
+
+namespace gsv {
+namespace {
+
+template <class T>
+double py_splat_loss(const std::string& isa, Array<const float, 2> mean, Array<const float, 2> conic,
+                     Array<const float, 2> feature, Array<const float, 1> background, Array<const T, 3> samples,
+                     float epsilon, Array<float, 2> dmean, Array<float, 2> dconic, Array<float, 2> dfeature,
+                     Array<float, 1> dbackground, int threads) {
+  const Kernels& k = kernels_for(isa);
+  const Scene scene = make_scene(mean, conic, feature, samples.shape(1), samples.shape(2));
+  require(samples.shape(0) == 3 && background.shape(0) == 3 && dbackground.shape(0) == 3, "RGB has three channels");
+  require_gradients(scene, dmean, dconic, dfeature);
+  require(scene.channels == 3 || epsilon > 0, "epsilon must be positive");
+  Target target = {samples.data(), sizeof(T), sizeof(T) == 1 ? 1.f / 255 : 1.f / 65535,
+                   static_cast<int64_t>(scene.height) * scene.width, {}, epsilon};
+  for (int c = 0; c < 3; ++c) target.background[c] = background.data()[c];
+  double found[kLossSums];
+  {
+    nb::gil_scoped_release release;
+    splat_loss(k, scene, target, found, dmean.data(), dconic.data(), dfeature.data(), threads);
+  }
+  for (int c = 0; c < 3; ++c) dbackground.data()[c] = static_cast<float>(found[1 + c]);
+  return found[0];
+}
+
+using Parts = Array<const float, 2>;
+
+void require_parts(size_t columns, std::initializer_list<std::pair<size_t, size_t>> shapes) {
+  for (const auto& [rows, parts] : shapes) require(rows == columns && parts == kMixtureParts, "wrong mixture shape");
+}
+
+double py_mixture_bits(const std::string& isa, Parts x, Parts step, Parts mean, Parts log_scale, Parts logit,
+                       Array<float, 2> dx, Array<float, 2> dmean, Array<float, 2> dlog_scale, Array<float, 2> dlogit,
+                       int threads) {
+  const Kernels& k = kernels_for(isa);
+  const size_t n = x.shape(0), columns = x.shape(1);
+  require(columns >= 1 && columns <= kMostComponents, "too many components");
+  require(step.shape(1) == columns && (step.shape(0) == 1 || step.shape(0) == n), "wrong shape of steps");
+  require(dx.shape(0) == n && dx.shape(1) == columns, "wrong gradient shape");
+  const auto shape = [](const auto& array) { return std::pair<size_t, size_t>(array.shape(0), array.shape(1)); };
+  require_parts(columns, {shape(mean), shape(log_scale), shape(logit), shape(dmean), shape(dlog_scale), shape(dlogit)});
+  const MixtureParameters p = {static_cast<int32_t>(columns), mean.data(), log_scale.data(), logit.data()};
+  nb::gil_scoped_release release;
+  return mixture_bits(k, p, x.data(), static_cast<int64_t>(n), step.data(), step.shape(0) != 1, dx.data(),
+                      {dmean.data(), dlog_scale.data(), dlogit.data()}, threads);
+}
+
+}  // namespace
+
+void bind_train(nb::module_& m) {
+  // Two names: overloads would convert samples
+  m.def("splat_loss8", &py_splat_loss<uint8_t>);
+  m.def("splat_loss16", &py_splat_loss<uint16_t>);
+  m.def("mixture_bits", &py_mixture_bits);
+}
+
+}  // namespace gsv

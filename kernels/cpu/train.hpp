@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: MIT
+// Drivers of what only training needs, apart from the gradients of drawing and of the field.
+#pragma once
+#include "table.hpp"
+
+namespace gsv {
+
+constexpr int kMostComponents = 8;
+
+// A mixture per column of x: rows of [components][kMixtureParts]
+struct MixtureParameters {
+  int32_t components;
+  const float* mean;
+  const float* log_scale;
+  const float* logit;
+};
+struct MixtureGradients {
+  float* mean;
+  float* log_scale;
+  float* logit;
+};
+
+// Bits of x [n][components] in steps of `step`, [components] or, if `step_per_row`, [n][components]; their gradients to
+// dx and `grads`.
+double mixture_bits(const Kernels& k, const MixtureParameters& mixture, const float* x, int64_t n, const float* step,
+                    bool step_per_row, float* dx, const MixtureGradients& grads, int threads);
+
+}  // namespace gsv

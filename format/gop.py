@@ -136,11 +136,7 @@ def _header_values(r: GopRecord | None) -> Values:
 def _gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None) -> GopHeader:
     v = _header_values(r)
     with io.scope("gop_header"):
-        io.field(v, "first_frame", UVAR)
-        io.field(v, "frame_count", UVAR)
-        validate.gop_frame_count(io.place, v["frame_count"], header.max_gop_frames)
-        validate.gop_in_sequence(io.place, v["first_frame"], v["frame_count"], header.frame_count)
-        pts = _time_stamps(io, header, v) if header.frame_duration == 0 else None
+        pts = gop_span(io, header, v)
         io.field(v, "reference_mode", U8)
         validate.reference_mode(io.place, v["reference_mode"])
         io.field(v, "gaussian_count", UVAR)
@@ -168,6 +164,15 @@ def _gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopR
         window_type=v["window_type"],
         field_type=v["field_type"],
     )
+
+
+def gop_span(io: FieldStream, header: SequenceHeader, v: Values) -> tuple[int, ...] | None:
+    """Transfer the beginning of gop_header(): which frames the GoP holds and, if they are irregular, their times."""
+    io.field(v, "first_frame", UVAR)
+    io.field(v, "frame_count", UVAR)
+    validate.gop_frame_count(io.place, v["frame_count"], header.max_gop_frames)
+    validate.gop_in_sequence(io.place, v["first_frame"], v["frame_count"], header.frame_count)
+    return _time_stamps(io, header, v) if header.frame_duration == 0 else None
 
 
 def _time_stamps(io: FieldStream, header: SequenceHeader, v: Values) -> tuple[int, ...]:

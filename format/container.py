@@ -69,6 +69,11 @@ class ContainerWriter:
         """Bytes written so far."""
         return self._offset
 
+    @property
+    def frame_count(self) -> int:
+        """Frames written so far."""
+        return self.entries[-1].end_frame if self.entries else 0
+
     def add_gop(self, record: GopRecord) -> GopEntry:
         """Code and append one GoP; GoPs come in display order."""
         payload, bits = write_gop(record, self.header)
@@ -77,8 +82,7 @@ class ContainerWriter:
 
     def add_payload(self, payload: bytes, frame_count: int) -> GopEntry:
         """Append a GOPD payload made by write_gop."""
-        first = self.entries[-1].first_frame + self.entries[-1].frame_count if self.entries else 0
-        entry = GopEntry(self._offset, len(payload) + FRAMING, first, frame_count)
+        entry = GopEntry(self._offset, len(payload) + FRAMING, self.frame_count, frame_count)
         self._write(write_chunk(GOPD, payload))
         self.entries.append(entry)
         return entry
@@ -91,8 +95,7 @@ class ContainerWriter:
 
     def close(self) -> int:
         """Write index and end; returns the size of the file. FormatError if frames are missing."""
-        covered = sum(entry.frame_count for entry in self.entries)
-        validate.frames_are_covered(Place(self._offset), covered, self.header.frame_count)
+        validate.frames_are_covered(Place(self._offset), self.frame_count, self.header.frame_count)
         fields = FieldStream(chunk="INDX to be written")
         index_entries(fields, self.entries)
         index_offset = self._offset

@@ -73,10 +73,7 @@ def _part(io: FieldStream, values: Any, name: str, count: int, descriptor: Any) 
     validate_media.presence(io.place, f"{name}_present", flag)
     if not flag:
         return None
-    found = tuple(io.fields(v, name, descriptor, count))
-    for value in found if name == "display_matrix" else ():
-        validate_media.fixed_point_fits(io.place, value)
-    return found
+    return tuple(io.fields(v, name, descriptor, count))
 
 
 def write_picture(metadata: PictureMetadata) -> bytes:

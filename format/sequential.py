@@ -166,6 +166,11 @@ class SequentialReader(GopSource):
         if not self.lenient:
             validate.frames_are_covered(fields.place, self._order.covered, self.header.frame_count)
 
+    def verify_rest(self) -> None:
+        """See GopSource: read on to the end."""
+        while self.advance():
+            pass
+
     def indices(self) -> Iterator[int]:
         """See GopSource."""
         index = 0

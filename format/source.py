@@ -52,6 +52,9 @@ class GopSource(ABC):
     def verify_headers(self) -> None:  # noqa: B027
         """Check what can be checked before any GoP is read: the whole file, where it can be read twice."""
 
+    def verify_rest(self) -> None:  # noqa: B027
+        """Check what comes behind the GoPs that have been read, where only reading on can tell."""
+
     def verify(self) -> None:
         """Check every byte: `verify_headers`, and everything in every GoP. Raises FormatError at the first fault."""
         self.verify_headers()

@@ -44,12 +44,6 @@ def presence(name: str, value: int) -> str | None:
     return between(name, value, 0, 1)
 
 
-@rule("C-6.15-5")
-def fixed_point_fits(value: int) -> str | None:
-    """A number of the display matrix fits 32 bits."""
-    return None if -(1 << 31) <= value < 1 << 31 else f"display_matrix has {value}, expected 32 bits"
-
-
 # 6.16 Streams
 
 

@@ -2,7 +2,8 @@
 """A complete .gsv decoder in one file, written from SPEC.md: python minimal_decoder.py in.gsv out.npy
 
 Only the standard library and numpy; slow, and meant to be read beside the specification: numbers in comments are its
-sections, codes in `require` its requirements. Output: the frames, uint8 [frames, height, width, 3], as R, G, B.
+sections, codes in `require` its requirements. Output: the frames as R, G, B, [frames, height, width, 3]: uint8, or
+uint16 of full scale for files of more than 8 bits.
 """
 
 from __future__ import annotations
@@ -386,7 +387,7 @@ def read_sequence(payload: bytes) -> dict[str, Any]:
     require(s["width"] * s["height"] <= LEVELS[s["level"]][0], "C-6.4-4", "frames are larger than the level allows")
     ratios = s["sar_num"] and s["sar_den"] and s["time_base_num"] and s["time_base_den"]
     require(ratios, "C-6.4-5", "the aspect ratio or the time base has a 0")
-    require(s["bit_depth"] == 8, "C-6.4-6", f"bit_depth is {s['bit_depth']}")
+    require(s["bit_depth"] in (8, 10, 12), "C-6.4-6", f"bit_depth is {s['bit_depth']}")
     require(s["full_range"] <= 2, "C-6.4-7", f"full_range is {s['full_range']}")
     require(1 <= s["max_gop_frames"] <= 4096, "C-6.4-8", f"max_gop_frames is {s['max_gop_frames']}")
     require(s["frame_count"], "C-6.4-9", "there are no frames")
@@ -593,13 +594,14 @@ def decode_exact(data: bytes) -> Iterator[np.ndarray]:
 
 
 def decode_frames(data: bytes) -> np.ndarray:
-    """All frames, uint8 [frames, height, width, 3]."""
+    """All frames, [frames, height, width, 3]: uint8, or uint16 (white is 65535) where the file has more than 8 bits."""
     s = read_sequence(read_chunks(data)[0][3])
-    if s["frame_count"] * s["width"] * s["height"] * 3 > MAX_OUTPUT:
+    kind = np.uint8 if s["bit_depth"] == 8 else np.uint16
+    if s["frame_count"] * s["width"] * s["height"] * 3 * np.dtype(kind).itemsize > MAX_OUTPUT:
         raise Malformed(f"the frames need more than {MAX_OUTPUT} bytes")
-    frames = np.empty((s["frame_count"], s["height"], s["width"], 3), np.uint8)
+    frames = np.empty((s["frame_count"], s["height"], s["width"], 3), kind)
     for i, frame in enumerate(decode_exact(data)):
-        frames[i] = np.floor(frame * 255 + 0.5)
+        frames[i] = np.floor(frame * np.iinfo(kind).max + 0.5)
     return frames
 
 

@@ -55,7 +55,10 @@ class VideoMetadata:
 
 @dataclass(frozen=True)
 class Frame:
-    """One frame: `data` [3, H, W] or [H, W, 3] uint8, and when and how long it is shown, in seconds."""
+    """One frame: `data` [3, H, W] or [H, W, 3], and when and how long it is shown, in seconds.
+
+    uint8, or uint16 (white is 65535) where the file has more than 8 bits per component.
+    """
 
     data: Any
     pts_seconds: float
@@ -64,7 +67,7 @@ class Frame:
 
 @dataclass(frozen=True)
 class FrameBatch:
-    """Several frames: `data` [N, 3, H, W] or [N, H, W, 3] uint8; times [N] float64 in seconds."""
+    """Several frames: `data` [N, 3, H, W] or [N, H, W, 3], uint8 or uint16; times [N] float64 in seconds."""
 
     data: Any
     pts_seconds: Any
@@ -177,7 +180,7 @@ class VideoDecoder:
         """Properties of the clip."""
         header, view, line = self._decoder.header, self._decoder.view, self._timeline
         seconds = line.end - line.begin
-        bits = 8 * self._decoder.file_bytes
+        bits, counted = 8 * self._decoder.file_bytes, 8 * self._decoder.counted_bytes
         return VideoMetadata(
             width=view.crop[2],
             height=view.crop[3],
@@ -190,7 +193,7 @@ class VideoDecoder:
             average_fps=float(len(self) / seconds) if len(self) > 1 or header.frame_duration else None,
             pixel_aspect_ratio=Fraction(header.sar_num, header.sar_den),
             bit_rate=bits / float(seconds),
-            bits_per_pixel=bits / (len(self) * header.width * header.height),
+            bits_per_pixel=counted / (len(self) * header.width * header.height),
             codec="gsv",
             profile=PROFILES[header.profile],
             num_gops=self._decoder.reader.gop_count,
@@ -234,7 +237,7 @@ class VideoDecoder:
 
     def _batch(self, indices: Sequence[int]) -> Any:
         """Data of several frames in the order given, drawn in display order so that each GoP is read once."""
-        data = np.empty((len(indices), *self._decoder.view.shape, 3), np.uint8)
+        data = np.empty((len(indices), *self._decoder.view.shape, 3), self._decoder.dtype)
         for place in sorted(range(len(indices)), key=lambda k: indices[k]):
             self._decoder.frame(indices[place], data[place])
         return self._wrap(self._ordered(data))

@@ -69,6 +69,16 @@ class StreamDecoder:
         """Size of the file."""
         return self.reader.size
 
+    @property
+    def counted_bytes(self) -> int:
+        """Size of the file without sound and subtitles: what bpp is about."""
+        return self.reader.size - self.reader.media_bytes
+
+    @property
+    def dtype(self) -> type[np.unsignedinteger]:
+        """Type of the samples of a frame: uint8, or uint16 (white is 65535) for files of more than 8 bits."""
+        return np.uint8 if self.header.bit_depth == 8 else np.uint16
+
     def resize(self, size: tuple[int, int] | None, crop: tuple[int, int, int, int] | None = None) -> None:
         """Draw at `size` (width, height; None for the coded size), and of that only `crop`, from now on.
 
@@ -104,6 +114,8 @@ class StreamDecoder:
     def _stored_pts(self, frame: int) -> int:
         """Time stamp of `frame` in a file of irregular times; spread evenly over frames that are missing."""
         index = self.reader.gop_of_frame(frame)
+        if not self.reader.gop_count:
+            return self.header.start_pts
         entry = self.reader.gop_table[index]
         if entry.first_frame <= frame < entry.end_frame:
             return self._pts_of_gop(index)[frame - entry.first_frame]
@@ -151,7 +163,7 @@ class StreamDecoder:
         )
 
     def frame(self, index: int, out: np.ndarray | None = None) -> np.ndarray:
-        """Draw frame `index` (0-based, display order): [height, width, 3] uint8 RGB."""
+        """Draw frame `index` (0-based, display order): [height, width, 3] RGB of type `dtype`."""
         return self.frame_at_position(index, out)
 
     def frame_at_position(self, position: Fraction | float, out: np.ndarray | None = None) -> np.ndarray:

@@ -29,6 +29,7 @@ from gscodec.kernels import (
     HashGeometry,
     chol_to_conic,
     covered_pixels,
+    rasterize,
     reference,
     reference_field,
     registry,
@@ -104,6 +105,7 @@ class GopRenderer:
         self._normalised = params.blend_mode == BLEND_NORMALISED
         self._background = np.asarray(params.background, np.float32)
         self._epsilon = params.blend_epsilon
+        self._deep = header.bit_depth > 8
         self._level, self._limits = header.level, limits or Limits()
         # Drawing larger than coded is the caller's wish: the file answers for the work at its own size.
         self._enlarged = max(1.0, self.view.size[0] * self.view.size[1] / (header.width * header.height))
@@ -186,7 +188,10 @@ class GopRenderer:
         return np.concatenate([colour, np.ones((len(colour), 1), self._dtype) if weight is None else weight], axis=1)
 
     def render(self, position: float, out: np.ndarray | None = None) -> np.ndarray:
-        """Draw the frame at `position`: [height, width, 3] uint8 RGB of the view, into `out` when given."""
+        """Draw the frame at `position`: [height, width, 3] RGB of the view, into `out` when given.
+
+        uint8, or uint16 (white is 65535) where the file has more than 8 bits per component.
+        """
         return self.draw(self.gaussians(position), out)
 
     def draw(self, g: Gaussians2D, out: np.ndarray | None = None) -> np.ndarray:
@@ -195,9 +200,11 @@ class GopRenderer:
         covered = int(covered_pixels(g.mean, g.conic, size) / self._enlarged)
         self._limits.check("covered_pixels", covered)
         covered_pixels_in_level(self._place, covered, self._level)
+        if self._deep:
+            return _copy_into(out, self._draw_deep(g))
         if self._exact:
             drawn = reference.render_rgb8(g.mean, g.conic, g.feature, size, self._background, self._epsilon)
-            return drawn if out is None else _copy_into(out, drawn)
+            return _copy_into(out, drawn)
         return render_rgb8(
             g.mean,
             g.conic,
@@ -210,8 +217,21 @@ class GopRenderer:
             out=out,
         )
 
+    def _draw_deep(self, g: Gaussians2D) -> np.ndarray:
+        """[height, width, 3] uint16: the sums as float, divided and rounded here."""
+        if self._exact:
+            image = reference.rasterize(g.mean, g.conic, g.feature, self.view.shape)
+        else:
+            image = rasterize(g.mean, g.conic, g.feature, self.view.shape, threads=self._threads, backend=self._backend)
+        if self._normalised:
+            image = (image[:3] + self._epsilon * self._background[:, None, None]) / (image[3] + self._epsilon)
+        scaled = np.nan_to_num(np.clip(image, 0, 1)) * image.dtype.type(65535) + image.dtype.type(0.5)
+        return np.ascontiguousarray(scaled.astype(np.uint16).transpose(1, 2, 0))
 
-def _copy_into(out: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+
+def _copy_into(out: np.ndarray | None, drawn: np.ndarray) -> np.ndarray:
+    if out is None:
+        return drawn
     out[:] = drawn
     return out
 

@@ -14,7 +14,7 @@ from gscodec.format.records import ColourData, MeanData, ShapeData
 from gscodec.format.schema import SVAR, SVAR64, UVAR, UVAR64, FieldStream
 from tests.conformance.build import Vector, file_of, gop, header, uniform
 from tests.conformance.edit import EditedChunk, EditedFile
-from tests.conformance.vectors import VECTORS
+from tests.conformance.vectors import ANCILLARY, VECTORS
 
 Fields = dict[str, bytes | Callable[[bytes], bytes]]
 
@@ -71,7 +71,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.4-3": ("tiny", {"SEQH.width": u8(0)}),
     "C-6.4-4": ("tiny", {"SEQH.width": uvar(65535)}),
     "C-6.4-5": ("tiny", {"SEQH.sar_num": u8(0)}),
-    "C-6.4-6": ("tiny", {"SEQH.bit_depth": u8(10)}),
+    "C-6.4-6": ("tiny", {"SEQH.bit_depth": u8(11)}),
     "C-6.4-7": ("tiny", {"SEQH.full_range": u8(3)}),
     "C-6.4-8": ("tiny", {"SEQH.max_gop_frames": u8(0)}),
     "C-6.4-9": ("tiny", {"SEQH.frame_count": u8(0)}),
@@ -138,6 +138,15 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.13-1": ("paths", {"INDX.frame_count[0]": u8(1)}),
     "C-6.13-2": ("tiny", {"INDX.offset_delta[0]": _written(UVAR64, 1 << 40)}),
     "C-6.13-3": ("tiny", {"INDX.length[0]": lambda old: uvar(old[0] - 1)}),
+    "C-6.15-2": ("deep", {"pict.source_codec.utf8": b"\xff\xfe\xfd\xfc"}),
+    "C-6.15-3": ("deep", {"pict.source_chroma_format": u8(6)}),
+    "C-6.15-4": ("deep", {"pict.content_light_present": u8(2)}),
+    "C-6.16-2": ("deep", {"strm.stream_count": u8(65)}),
+    "C-6.16-3": ("deep", {"strm.stream[1].stream_type": u8(2)}),
+    "C-6.16-4": ("deep", {"strm.stream[0].sample_rate": u8(0)}),
+    "C-6.17-2": ("deep", {"pack.packet[1].stream": u8(2)}),
+    "C-6.17-3": ("deep", {"pack.packet[0].packet_flags": u8(4)}),
+    "C-6.17-4": ("deep", {"pack.packet[2].duration": _written(UVAR64, (1 << 63))}),
     "C-6.14-1": ("tiny", {"ENDF.index_offset": (10).to_bytes(8, "little")}),
 }
 
@@ -145,7 +154,8 @@ EDITS: dict[str, tuple[str, Fields]] = {
 @cache
 def base(name: str) -> bytes:
     """The unbroken file."""
-    return file_of(VECTORS[name]())
+    chunks = ANCILLARY[name] if name == "deep" else ()
+    return file_of(VECTORS[name](), chunks)
 
 
 def edited(name: str, fields: Fields) -> bytes:
@@ -188,7 +198,21 @@ def broken_files() -> dict[str, bytes]:
     files["C-6.3-2"] = _with_chunk(tiny, 1, EditedChunk("new", b"NEWC", {}, []))
     files["C-6.3-5"] = _extra_byte(tiny)
     files["C-6.5-16"] = file_of(crowded())
-    return dict(sorted(files.items(), key=lambda item: _key(item[0])))
+    files["C-6.15-1"] = _twice("pict")
+    files["C-6.16-1"] = _twice("strm")
+    files["C-6.17-1"] = _without("strm")
+    return dict(sorted(files.items(), key=lambda item: number_of(item[0])))
+
+
+def _twice(kind: str) -> bytes:
+    deep = base("deep")
+    return _with_chunk(deep, 4, EditedFile(deep).chunk(kind))
+
+
+def _without(kind: str) -> bytes:
+    file = EditedFile(base("deep"))
+    file.chunks.remove(file.chunk(kind))
+    return file.build()
 
 
 def _extra_byte(data: bytes) -> bytes:
@@ -197,5 +221,6 @@ def _extra_byte(data: bytes) -> bytes:
     return file.build()
 
 
-def _key(code: str) -> tuple[int, ...]:
+def number_of(code: str) -> tuple[int, ...]:
+    """The parts of a conformance number, which sort as in the SPEC."""
     return tuple(int(part) for part in code[2:].replace("-", ".").split("."))

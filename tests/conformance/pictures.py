@@ -36,9 +36,14 @@ def _finish(image: np.ndarray, params: GopParameters) -> np.ndarray:
     return np.clip(image, 0, 1).transpose(1, 2, 0)
 
 
-def rgb8(frame: np.ndarray) -> np.ndarray:
-    """8-bit picture of an unrounded one."""
-    return np.floor(frame * 255 + 0.5).astype(np.uint8)
+def rounded(frame: np.ndarray, bit_depth: int = 8) -> np.ndarray:
+    """[H, W, 3] int64: an unrounded picture in steps of `bit_depth` bits."""
+    return np.floor(frame * ((1 << bit_depth) - 1) + 0.5).astype(np.int64)
+
+
+def in_steps(picture: np.ndarray, bit_depth: int) -> np.ndarray:
+    """A decoder's picture, uint8 or uint16 of full scale, as `rounded` has it."""
+    return picture.astype(np.int64) if picture.dtype == np.uint8 else rounded(picture / 65535, bit_depth)
 
 
 def errors(frame: np.ndarray, exact: np.ndarray) -> tuple[float, float]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from gscodec.format.morton import morton_order
+from gscodec.format.picture import PictureMetadata, write_picture
 from gscodec.format.records import (
     BLEND_NORMALISED,
     COLOUR_YCC,
@@ -22,6 +23,7 @@ from gscodec.format.records import (
     UniformQuantiser,
     WindowData,
 )
+from gscodec.format.streams import DISCARD, KEY, PacketRecord, StreamInfo, write_packets, write_streams
 from tests.conformance.build import (
     SIZE,
     VECTORS,
@@ -45,8 +47,34 @@ from tests.conformance.numbers import Numbers
 
 __all__ = ["ANCILLARY", "VECTORS"]
 
-ANCILLARY = (("note", b"skipped by decoders"),)
-"""Chunks put into the vector `variable_time`."""
+SOUND = StreamInfo(0, "aac", 1, 48000, 1, "eng", "left and right", 96000, b"\x11\x90", 48000, 2, "stereo")
+SUBTITLES = StreamInfo(1, "subrip", 1, 1000, 64, "", "\u00fcbersetzt")
+PACKETS = (
+    PacketRecord(0, -1024, 1024, KEY | DISCARD, b"lead"),
+    PacketRecord(1, 20, 1500, KEY, b"a line"),
+    PacketRecord(0, 0, 1024, KEY, b"\x00\x01\x02"),
+    PacketRecord(0, 2048, 0, 0, b""),
+)
+PICTURE = PictureMetadata(
+    source_codec="hevc",
+    source_chroma_format=1,
+    source_bit_depth=10,
+    last_frame_duration=7,
+    display_matrix=(0, 65536, 0, -65536, 0, 0, 1048576, 0, 1 << 30),
+    mastering_primaries=(34000, 16000, 13250, 34500, 7500, 3000, 15635, 16450),
+    mastering_luminance=(10000000, 1),
+    content_light=(1000, 400),
+)
+ANCILLARY = {
+    "variable_time": (("note", b"skipped by decoders"),),
+    "deep": (
+        ("pict", write_picture(PICTURE)),
+        ("strm", write_streams((SOUND, SUBTITLES))),
+        ("note", b"unknown"),
+        ("pack", write_packets(PACKETS, 2)),
+    ),
+}
+"""Chunks put before the first GoP of some vectors."""
 
 NORMALISED = {"blend_mode": BLEND_NORMALISED, "background": (0.25, 0.5, 0.75), "blend_epsilon": 0.125}
 ENERGY_YCC = {"colour_space": COLOUR_YCC, "colour_norm": NORM_ENERGY}
@@ -214,3 +242,11 @@ def short_window() -> Vector:
     n = Numbers(14)
     life = WindowData(0.125, 8, np.array([2, 4, -1000]), np.array([1, 0, 1 << 20]))
     return header(2, SIZE), [plain(n, 0, 2, 3, window=life)]
+
+
+@vector
+def deep() -> Vector:
+    """Ten bits per component; picture metadata, two streams and their packets in ancillary chunks."""
+    n = Numbers(15)
+    gops = [plain(n, first, 1, 20) for first in (0, 1)]
+    return header(2, bit_depth=10, max_gop_frames=1, transfer_characteristics=16), gops

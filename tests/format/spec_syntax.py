@@ -18,7 +18,7 @@ from tests.format import plain
 ROW = re.compile(r"^\| `(?P<syntax>.*)` \|(?P<descriptor>.*)\|$")
 LOOP = re.compile(r"^for \((\w+) = (\d+); \w+ (<=?) (.+); \w+\+\+\) \{$")
 CALL = re.compile(r"^(\w+)\((.*)\)$")
-KNOWN = ("SEQH", "GOPD", "INDX", "ENDF")
+KNOWN = ("SEQH", "GOPD", "INDX", "ENDF", "pict", "strm", "pack")
 
 
 @dataclass

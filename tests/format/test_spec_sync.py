@@ -8,8 +8,8 @@ from functools import cache
 
 import pytest
 
-from gscodec.format import validate, validate_data
-from gscodec.format.chunks import KNOWN, SIGNATURE, VERSION
+from gscodec.format import validate, validate_data, validate_media
+from gscodec.format.chunks import ANCILLARY, KNOWN, SIGNATURE, VERSION
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe
 from gscodec.format.limits import LEVELS
@@ -18,7 +18,7 @@ from gscodec.format.rules import RULES
 from gscodec.format.schema import DESCRIPTORS
 from gscodec.format.tables import LUT
 from tests.conformance.appendix import SPEC, TINY, filled
-from tests.conformance.broken import broken_files
+from tests.conformance.broken import broken_files, number_of
 from tests.conformance.test_vectors import FOLDER, GOOD
 from tests.format import plain
 from tests.format.spec_syntax import Runner, parse_tables
@@ -103,21 +103,22 @@ def test_profiles_signature_version_and_chunks() -> None:
     assert head.groups() == tuple(f"{number} `{name}`" for number, name in PROFILES.items())
     assert f"`signature` is {SIGNATURE.hex(' ').upper()}" in TEXT
     assert f"# The `.gsv` format, version {VERSION[0]}.{VERSION[1]}" in TEXT
-    chunks = re.findall(r"^\| (\w{4}) \| ([0-9A-F ]{11}) \| yes \|", section("## 4 File structure"), re.M)
-    assert chunks == [(kind, kind.encode().hex(" ").upper()) for kind in KNOWN]
+    chunks = re.findall(r"^\| (\w{4}) \| ([0-9A-F ]{11}) \| (yes|no) \|", section("## 4 File structure"), re.M)
+    kinds = [(kind, "yes") for kind in KNOWN] + [(kind, "no") for kind in ANCILLARY]
+    assert chunks == [(kind, kind.encode().hex(" ").upper(), critical) for kind, critical in kinds]
 
 
 def test_requirements_functions_and_broken_files_are_the_same_set() -> None:
     stated = re.findall(r"^- \*\*(C-[\d.]+-\d+)\*\* It is a requirement of conformance that .*\.$", TEXT, re.M)
-    assert stated == list(RULES) == list(broken_files())
-    for module in (validate, validate_data):
+    assert stated == sorted(RULES, key=number_of) == list(broken_files())
+    for module in (validate, validate_data, validate_media):
         for name in RULES.values():
             function = getattr(module, name, None)
             assert function is None or function.__doc__
 
 
 def test_requirements_stand_in_their_sections() -> None:
-    for number in range(1, 15):
+    for number in range(1, 18):
         title = re.search(rf"^### (6\.{number} .*)$", TEXT, re.M)
         assert title
         codes = re.findall(r"\*\*C-6\.(\d+)-(\d+)\*\*", section(f"### {title[1]}"))

@@ -118,7 +118,7 @@ class SalvagedReader(ContainerReader):
     def _next_beginning(self, offset: int) -> int:
         """Where the chunk after the damaged one at `offset` begins; the file's size if none does."""
         end = self._end_of(offset)
-        if end == self.size or self._end_of(end):
+        if end and (end == self.size or _BEGINNING.match(self.read_at(end, 5))):
             return end
         return next((place for place in self._beginnings(offset + 1) if self._is_chunk(place)), self.size)
 

@@ -13,7 +13,7 @@ import click
 
 from gscodec_cli.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of
 
-VERBS = ("encode", "decode", "info", "eval")
+VERBS = ("encode", "decode", "info", "eval", "verify", "cut", "concat")
 
 
 class _VerbGroup(click.Group):

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from gscodec.format.limits import MAX_SIDE
+from gscodec_cli.errors import MediaError, UsageError
 
 _LIMIT_HELP = {
     "pixels": "pixels per frame",
@@ -40,6 +41,41 @@ class FrameRange(click.ParamType):
         if not colon or start < 0 or (stop is not None and stop <= start):
             self.fail(f"{value}: expected A:B with 0 <= A < B, such as 0:10", param, ctx)
         return start, stop
+
+
+class TimeRange(click.ParamType):
+    """`A:B`, from A to before B in seconds after the first frame appears. Gives (A, B or None) as Fractions."""
+
+    name = "A:B"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, tuple):
+            return value
+        first, colon, last = value.partition(":")
+        try:
+            begin, end = Fraction(first or 0), Fraction(last) if last else None
+        except (ValueError, ZeroDivisionError):
+            self.fail(f"{value}: expected A:B in seconds, such as 1.5:3", param, ctx)
+        if not colon or begin < 0 or (end is not None and end <= begin):
+            self.fail(f"{value}: expected A:B with 0 <= A < B, such as 1.5:3", param, ctx)
+        return begin, end
+
+
+def range_of(decoder: Any, frames: tuple[int, int | None] | None, time: tuple[Fraction, Fraction | None] | None) -> Any:
+    """(start, stop) of what `--frames` or `--time` asks for. Raises UsageError, MediaError."""
+    if time is None:
+        return decoder.check_range(frames)
+    if frames is not None:
+        raise UsageError("--frames and --time: use one of them")
+    seconds = decoder.timeline.end - decoder.timeline.begin
+    if time[0] >= seconds:
+        raise MediaError(f"{decoder.name}: the clip ends after {float(seconds):.3f} s, --time begins at {time[0]}")
+    return decoder.timeline.frames_in(*time)
+
+
+def ranges(spans: list[tuple[int, int]] | None) -> str:
+    """Frame ranges in words: `10:20, 30:31`."""
+    return ", ".join(f"{first}:{stop}" for first, stop in spans or ())
 
 
 class FrameSize(click.ParamType):

@@ -11,11 +11,24 @@ from typing import Any
 
 import click
 
+from gscodec.format.errors import FormatError
 from gscodec.format.limits import MAX_SIDE, Limits
 from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.decoder.source import name_of
 from gscodec_cli.decoder.timeline import Timeline
 from gscodec_cli.errors import UsageError
-from gscodec_cli.verbs.common import FrameRange, FrameSize, Rate, limit_options, naming, note, take_limits
+from gscodec_cli.verbs.common import (
+    FrameRange,
+    FrameSize,
+    Rate,
+    TimeRange,
+    limit_options,
+    naming,
+    note,
+    range_of,
+    take_limits,
+)
+from gscodec_cli.verbs.damage import last_left, report_damage
 from gscodec_cli.verbs.progress import progress_bar
 from gscodec_cli.video.writer import DEFAULT_CRF, KEEPS_TIMES, ClipFormat, WriteOptions, open_writer
 
@@ -38,6 +51,8 @@ class _Schedule:
 @click.option("-y", "--yes", is_flag=True, help="Overwrite OUT.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--frames", type=FrameRange(), help="Frames A to B-1 only; reads only the GoPs they lie in.")
+@click.option("--time", type=TimeRange(), help="What is on screen from A to B seconds after the first frame only.")
+@click.option("--keep-going", is_flag=True, help="Show what is left of a damaged or unfinished file.")
 @click.option("--size", type=FrameSize(), help="Draw the Gaussians at this size.")
 @click.option("--scale", type=click.FloatRange(0, 1024, min_open=True), help="Draw them F times as large.", metavar="F")
 @click.option("--fps", type=Rate(), help="Frames per second: draws the times in between.")
@@ -54,25 +69,41 @@ class _Schedule:
 def command(source: str, output: str, quiet: bool, **options: Any) -> None:
     """Draw IN.gsv and write it as OUT.
 
-    OUT is .mp4, .m4v, .mov or .mkv (x264), .y4m, .png with a number in its name (frame_%04d.png), .npy, or - for raw
-    RGB24 on standard output.
+    IN.gsv may be a URL, or - for standard input, which is read front to back. OUT is .mp4, .m4v, .mov or .mkv (x264),
+    .y4m, .png with a number in its name (frame_%04d.png), .npy, or - for raw RGB24 on standard output.
     """
     limits = take_limits(options)
-    with naming(source):
-        _decode(source, output, limits, quiet, options)
+    with naming(name_of(source)):
+        try:
+            _decode(source, output, limits, quiet, options)
+        except FormatError as error:
+            if not options["keep_going"] and error.code not in ("C-6.2-1", "C-6.2-2"):
+                error.message += "; --keep-going shows what is left"
+            raise
 
 
 def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict[str, Any]) -> None:
     began = time.monotonic()
     _check_quality(output, options)
-    decoder = StreamDecoder(source, backend=options["backend"], threads=options["threads"], limits=limits)
+    decoder = StreamDecoder(
+        source,
+        backend=options["backend"],
+        threads=options["threads"],
+        limits=limits,
+        keep_going=options["keep_going"],
+    )
+    if decoder.reader.sequential and not decoder.header.frame_duration and (options["time"] or options["fps"]):
+        raise UsageError(f"--time, --fps: the times in {decoder.name} are known only once they are read; use a file")
     decoder.resize(_output_size(decoder, options["size"], options["scale"]))
-    start, stop = decoder.check_range(options["frames"])
+    start, asked = range_of(decoder, options["frames"], options["time"])
+    is_known = options["keep_going"] and not decoder.reader.sequential
+    stop = last_left(decoder, start, asked) if is_known else asked
     schedule = _schedule(decoder, start, stop, options["fps"])
     limits.check("frames", schedule.count)
     if schedule.frame_duration == 0 and Path(output).suffix.lower() not in KEEPS_TIMES:
         note(f"{output}: this kind of file keeps no times; use .mp4 or .mkv, or --fps R", quiet=quiet)
-    if (start, stop) == (0, decoder.frame_count):
+    part = (start, asked) != (0, decoder.frame_count)
+    if not part:
         decoder.verify()
     clip = _clip_format(decoder, schedule, options["size"] is not None)
     target = WriteOptions(
@@ -84,23 +115,38 @@ def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict
         source=Path(source),
         first_number=start,
     )
-    _write(decoder, schedule, output, clip, target, quiet)
-    done = f"{clip.frame_count} frames of {clip.width}x{clip.height} in {time.monotonic() - began:.1f} s"
+    written = _write(decoder, schedule, output, clip, target, part=part, quiet=quiet)
+    done = f"{written} frames of {clip.width}x{clip.height} in {time.monotonic() - began:.1f} s"
     note(f"{output}: {done}", quiet=quiet or output == "-")
+    if options["keep_going"]:
+        report_damage(decoder, start, asked, quiet=quiet)
 
 
 def _write(
-    decoder: StreamDecoder, schedule: _Schedule, output: str, clip: ClipFormat, target: WriteOptions, quiet: bool
-) -> None:
+    decoder: StreamDecoder,
+    schedule: _Schedule,
+    output: str,
+    clip: ClipFormat,
+    target: WriteOptions,
+    *,
+    part: bool,
+    quiet: bool,
+) -> int:
+    """Draw and write; returns how many frames there were, fewer than planned where a damaged stream ends early."""
     positions = map(schedule.position, range(schedule.count))
     frames = decoder.positions(positions, schedule.position(schedule.count - 1))
     with (
         open_writer(output, clip, target) as writer,
         progress_bar("decoding", clip.frame_count, quiet=quiet) as advance,
     ):
+        written = 0
         for k, rgb in enumerate(frames):
             writer.write(rgb, schedule.pts(k), schedule.duration(k))
             advance(1)
+            written = k + 1
+        if not part:
+            decoder.reader.verify_rest()
+    return written
 
 
 def _check_quality(output: str, options: dict[str, Any]) -> None:

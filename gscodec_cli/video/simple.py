@@ -26,6 +26,7 @@ class NpyWriter(FileWriter):
     def __init__(self, target: str, clip: ClipFormat, options: WriteOptions) -> None:
         super().__init__(target, options)
         self.shape = (clip.frame_count, clip.height, clip.width, 3)
+        self.written = 0
 
     def begin(self, file: BinaryIO) -> None:
         header = {"descr": "|u1", "fortran_order": False, "shape": self.shape}
@@ -33,6 +34,14 @@ class NpyWriter(FileWriter):
 
     def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
         self.output.file.write(np.ascontiguousarray(rgb).data)
+        self.written += 1
+
+    def end(self) -> None:
+        """Say how many frames there are where a damaged stream ended early; the header has room for any number."""
+        if self.written < self.shape[0]:
+            self.shape = (self.written, *self.shape[1:])
+            self.output.file.seek(0)
+            self.begin(self.output.file)
 
 
 class RawWriter(FrameWriter):

@@ -4,6 +4,7 @@
 Imports numpy and the compiled module only; torch is met in `gscodec.kernels.autograd` and `torch_ref` alone.
 """
 
+from .adam import Adam
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .errors import BackendError, KernelError, ShapeError
 from .field import FieldPlan, FieldWeights, field_backward, field_forward
@@ -14,6 +15,7 @@ from .raster import covered_pixels, rasterize, rasterize_backward, render_rgb8
 from .registry import Backend, Engine, backends, last_engine
 
 __all__ = [
+    "Adam",
     "Backend",
     "BackendError",
     "Engine",

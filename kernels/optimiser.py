@@ -34,8 +34,11 @@ def adam_step(
         raise ShapeError(f"grad: expected a C-contiguous float32 array of shape {param.shape}")
     engine = registry.select(backend)
     if engine.name == "cpu":
-        flat = (array.reshape(-1) for array in (param, grad, m, v))
-        registry.cpu.adam_step(engine.isa, *flat, lr, beta1, beta2, eps, t, threads)
+        lists = ([array.reshape(-1)] for array in (param, grad, m, v))
+        registry.cpu.adam_step(engine.isa, *lists, [lr], beta1, beta2, eps, t, threads)
+        return
+    if engine.name == "triton":
+        registry.triton().adam_step(param, grad, m, v, lr, beta1, beta2, eps, t)
         return
     gradient = grad.astype(np.float64)
     m[...] = beta1 * m + (1 - beta1) * gradient

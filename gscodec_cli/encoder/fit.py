@@ -17,6 +17,7 @@ from torch import Tensor
 from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, key_frame_model
 from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
+from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.tools import Effort
 
@@ -64,17 +65,17 @@ class Trainer:
 
     def run(self, stage: Stage, first: int, last: int, *, key_only: bool = False, noise: bool = False) -> None:
         """Steps first..last-1 of a stage; a new optimiser, since the set of Gaussians may have changed."""
-        optimiser, rates = self._optimiser(key_only)
+        optimiser = self._optimiser(key_only)
         order = _frame_order(1 if key_only else len(self.frames), self.generator)
         for step in range(first, last):
-            share = stage.rate_at(step)
-            for group, rate in zip(optimiser.param_groups, rates, strict=True):
-                group["lr"] = rate * share
-            self._step(next(order), optimiser, noise, still=key_only)
+            self._backward(next(order), noise, still=key_only)
+            optimiser.step(stage.rate_at(step))
+            keep_in_range(self.model)
             if step % 10 == 9 or step == last - 1:
                 self.report(stage.name, step + 1, stage.steps, -10 * math.log10(max(self.mse, 1e-10)))
 
-    def _step(self, index: int, optimiser: torch.optim.Optimizer, noise: bool, still: bool) -> None:
+    def _backward(self, index: int, noise: bool, still: bool) -> None:
+        """Gradients of the loss on one frame."""
         view = self.compression.view(noise) if self.compression else self.model.params
         target = self.frames[index]
         loss = self.model.loss(index, view, target, self.plan.threads, still=still)
@@ -84,28 +85,21 @@ class Trainer:
             loss = loss + self.compression.penalty() * (target.numel() / 2)
             if self.lmbda:
                 loss = loss + self.lmbda / 2 * self.compression.rate()
-        optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        optimiser.step()
-        keep_in_range(self.model)
         self.mse = mse if math.isnan(self.mse) else 0.95 * self.mse + 0.05 * mse
 
-    def _optimiser(self, key_only: bool) -> tuple[torch.optim.Optimizer, list[float]]:
-        effort, groups, rates = self.plan.effort, [], []
+    def _optimiser(self, key_only: bool) -> Optimiser:
+        effort, rates = self.plan.effort, []
         for name, value in self.model.params.items():
             if key_only and name not in ("mean", "shape", "colour", "background"):
                 continue
-            self.model.params[name] = value.detach().requires_grad_()
-            groups.append({"params": [self.model.params[name]]})
-            rates.append(_rate(name, effort))
+            self.model.params[name] = value.detach().contiguous().requires_grad_()
+            rates.append((self.model.params[name], _rate(name, effort)))
         if self.compression:
-            for value in self.compression.learnables():
-                groups.append({"params": [value]})
-                rates.append(effort.lr_gaussian)
+            rates += [(value, effort.lr_gaussian) for value in self.compression.learnables()]
             if self.lmbda:
-                groups.append({"params": self.compression.rate_model.learnables()})
-                rates.append(RATE_MODEL_LR)
-        return torch.optim.Adam(groups, lr=1.0, betas=(0.9, 0.99), eps=1e-15, fused=True), rates
+                rates += [(value, RATE_MODEL_LR) for value in self.compression.rate_model.learnables()]
+        return Optimiser(rates, self.plan.threads)
 
     @torch.no_grad()
     def add(self, count: int, indices: range, *, still: bool = False) -> None:

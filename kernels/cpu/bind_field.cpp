@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Bindings of the hash encoding and the field.
-#include <cmath>
 #include <mutex>
 
 #include "bindings.hpp"
 #include "field.hpp"
-#include "pool.hpp"
 
 namespace gsv {
 namespace {
@@ -146,27 +144,6 @@ class PyFieldPlan {
   std::mutex mutex_;
 };
 
-void py_adam_step(const std::string& isa, Array<float, 1> p, Array<const float, 1> grad, Array<float, 1> m,
-                  Array<float, 1> v, double rate, double beta1, double beta2, double epsilon, int64_t t, int threads) {
-  const Kernels& k = kernels_for(isa);
-  const int64_t n = p.shape(0), chunk = 1 << 14;
-  require(grad.shape(0) == p.shape(0) && m.shape(0) == p.shape(0) && v.shape(0) == p.shape(0),
-          "arrays differ in length");
-  AdamStep s;
-  s.rate = static_cast<float>(rate / (1 - std::pow(beta1, t)));
-  s.root = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t)));
-  s.keep1 = static_cast<float>(beta1);
-  s.add1 = static_cast<float>(1 - beta1);
-  s.keep2 = static_cast<float>(beta2);
-  s.add2 = static_cast<float>(1 - beta2);
-  s.epsilon = static_cast<float>(epsilon);
-  nb::gil_scoped_release release;
-  parallel_for((n + chunk - 1) / chunk, thread_count(threads), [&](int64_t task, int) {
-    const int64_t i = task * chunk;
-    k.adam(s, p.data() + i, grad.data() + i, m.data() + i, v.data() + i, n - i < chunk ? n - i : chunk);
-  });
-}
-
 }  // namespace
 
 void bind_field(nb::module_& m) {
@@ -176,7 +153,6 @@ void bind_field(nb::module_& m) {
   m.def("hash_encode_backward", &py_hash_encode_backward);
   m.def("field_forward", &py_field_forward);
   m.def("field_backward", &py_field_backward);
-  m.def("adam_step", &py_adam_step);
   nb::class_<PyFieldPlan>(m, "FieldPlan")
       .def(nb::init<const std::string&, const HashGeometry&, const HashGeometry&, const std::vector<float>&, int, int,
                     Tensors<const float>, Array<const float, 2>, int>())

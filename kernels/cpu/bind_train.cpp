@@ -51,12 +51,33 @@ double py_mixture_bits(const std::string& isa, Parts x, Parts step, Parts mean, 
                       {dmean.data(), dlog_scale.data(), dlogit.data()}, threads);
 }
 
+using Floats = std::vector<Array<float, 1>>;
+
+// Several arrays in one call, each at its own rate, as one list of tasks
+void py_adam_step(const std::string& isa, Floats p, std::vector<Array<const float, 1>> grad, Floats m, Floats v,
+                  const std::vector<double>& rates, double beta1, double beta2, double epsilon, int64_t t,
+                  int threads) {
+  const Kernels& k = kernels_for(isa);
+  const size_t count = p.size();
+  require(grad.size() == count && m.size() == count && v.size() == count && rates.size() == count,
+          "lists differ in length");
+  std::vector<AdamArray> arrays(count);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t n = p[i].shape(0);
+    require(grad[i].shape(0) == n && m[i].shape(0) == n && v[i].shape(0) == n, "arrays differ in length");
+    arrays[i] = {p[i].data(), grad[i].data(), m[i].data(), v[i].data(), static_cast<int64_t>(n), rates[i]};
+  }
+  nb::gil_scoped_release release;
+  adam_step(k, arrays, {beta1, beta2, epsilon, t}, threads);
+}
+
 }  // namespace
 
 void bind_train(nb::module_& m) {
   // Two names: overloads would convert samples
   m.def("splat_loss8", &py_splat_loss<uint8_t>);
   m.def("splat_loss16", &py_splat_loss<uint16_t>);
+  m.def("adam_step", &py_adam_step);
   m.def("mixture_bits", &py_mixture_bits);
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Drivers of what only training needs, apart from the gradients of drawing and of the field.
 #pragma once
+#include <vector>
+
 #include "table.hpp"
 
 namespace gsv {
@@ -24,5 +26,20 @@ struct MixtureGradients {
 // dx and `grads`.
 double mixture_bits(const Kernels& k, const MixtureParameters& mixture, const float* x, int64_t n, const float* step,
                     bool step_per_row, float* dx, const MixtureGradients& grads, int threads);
+
+struct AdamArray {
+  float* param;
+  const float* grad;
+  float* m;
+  float* v;
+  int64_t count;
+  double rate;
+};
+struct AdamSettings {
+  double beta1, beta2, epsilon;
+  int64_t t;  // number of the step, from 1
+};
+
+void adam_step(const Kernels& k, const std::vector<AdamArray>& arrays, const AdamSettings& settings, int threads);
 
 }  // namespace gsv

@@ -153,9 +153,34 @@ def test_adam_is_torch_adam(engine, shape):
     np.testing.assert_allclose(param, target.detach().numpy(), atol=2e-6)
 
 
+def test_adam_of_many_arrays_is_torch_adam(engine):
+    rng = np.random.default_rng(13)
+    params = [rng.normal(size=shape).astype(np.float32) for shape in ((3,), (0, 2), (9001, 2), ())]
+    targets = [torch.from_numpy(param.copy()).requires_grad_() for param in params]
+    groups = [{"params": [target], "lr": 0.5 * rate} for target, rate in zip(targets, (0.1, 1, 0.02, 0.3), strict=True)]
+    expected = torch.optim.Adam(groups, betas=(0.9, 0.99), eps=1e-15)
+    ours = kernels.Adam(params, (0.1, 1, 0.02, 0.3), beta2=0.99, eps=1e-15)
+    for step in range(4):
+        grads = [rng.normal(size=param.shape).astype(np.float32) for param in params]
+        for target, grad in zip(targets, grads, strict=True):
+            target.grad = torch.from_numpy(np.array(grad))
+        expected.step()
+        ours.step(grads, share=0.5)
+        assert ours.steps == step + 1
+    for param, target in zip(params, targets, strict=True):
+        np.testing.assert_allclose(param, target.detach().numpy(), atol=2e-6)
+    before = [param.copy() for param in params]
+    ours.step([None, None, np.ones((9001, 2)), None])
+    assert [bool((a != b).any()) for a, b in zip(params, before, strict=True)] == [False, False, True, False]
+
+
 def test_adam_refuses_what_it_cannot_change_in_place():
     a = np.zeros((4, 4), np.float32)
     with pytest.raises(kernels.ShapeError):
         kernels.adam_step(a[:, ::2], a[:, ::2], a[:, ::2], a[:, ::2], 0.1, 0.9, 0.99, 1e-8, 1)
     with pytest.raises(kernels.ShapeError):
         kernels.adam_step(a, a, a, a, 0.1, 0.9, 1.0, 1e-8, 1)
+    with pytest.raises(kernels.ShapeError):
+        kernels.Adam([a[:, ::2]], [0.1])
+    with pytest.raises(kernels.ShapeError):
+        kernels.Adam([a], [0.1]).step([np.zeros(3, np.float32)])

@@ -35,7 +35,6 @@ class EncodeOptions:
     threads: int = 0
     device: str = "auto"
     seed: int = 0
-    audio: bool = True
     key_iterations: int | None = None
     joint_iterations: int | None = None
     tune_iterations: int | None = None

@@ -27,6 +27,7 @@ from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import Trainer, fit_gop, shrink
+from gscodec_cli.encoder.media import MediaChunks
 from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Budget
@@ -118,19 +119,23 @@ class _Encode:
         torch.set_num_threads(self.plan.threads or os.cpu_count() or 1)
         began = time.monotonic()
         writer = ContainerWriter(self.target, self.header)
+        media = MediaChunks(self.source, writer)
+        media.begin()
         frames = iter(self.source)
         for number, span in enumerate(self.gops):
             taken = [next(frames) for _ in span]
+            media.before_gop(span)
             self._encode_gop(number, span, taken, writer)
         writer.close()
         size = self.target.tell()
-        self._note_rate(8 * size)
+        counted = 8 * (size - writer.media_bytes)
+        self._note_rate(counted)
         return EncodeResult(
             frames=len(self.source),
             gops=len(self.gops),
             gaussians=self.gaussians,
             bytes=size,
-            bpp=8 * size / (self.pixels * len(self.source)),
+            bpp=counted / (self.pixels * len(self.source)),
             psnr=float(np.mean(self.psnrs)),
             seconds=time.monotonic() - began,
             notes=tuple(self.notes),
@@ -240,7 +245,7 @@ def sequence_header(info: VideoInfo, plan: Plan, frames: int, gop: int, gaussian
         height=info.height,
         sar_num=info.sar_num,
         sar_den=info.sar_den,
-        bit_depth=8,
+        bit_depth=info.coded_depth,
         colour_primaries=info.colour_primaries,
         transfer_characteristics=info.transfer_characteristics,
         matrix_coefficients=info.matrix_coefficients,

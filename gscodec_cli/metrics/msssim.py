@@ -9,11 +9,13 @@ from collections.abc import Callable
 
 import numpy as np
 
+from gscodec_cli.metrics.psnr import in_eight_bits
+
 SMALLEST_SIDE = 161  # five scales of an 11-tap window need more than 160 pixels
 
 
 def load_ms_ssim(threads: int = 0) -> Callable[[np.ndarray, np.ndarray], float]:
-    """A function that gives MS-SSIM in 0..1 of two [H, W, 3] uint8 frames with sides of at least SMALLEST_SIDE pixels.
+    """A function that gives MS-SSIM in 0..1 of two [H, W, 3] frames with sides of at least SMALLEST_SIDE pixels.
 
     `threads` are torch's, 0 for its own choice. Raises ImportError where torch or pytorch-msssim is not installed.
     """
@@ -25,7 +27,10 @@ def load_ms_ssim(threads: int = 0) -> Callable[[np.ndarray, np.ndarray], float]:
         torch.set_num_threads(threads)
 
     def measure(reference: np.ndarray, frame: np.ndarray) -> float:
-        pair = (torch.from_numpy(rgb.transpose(2, 0, 1)[None].astype(np.float32)) for rgb in (reference, frame))
+        pair = (
+            torch.from_numpy(in_eight_bits(rgb).transpose(2, 0, 1)[None].astype(np.float32))
+            for rgb in (reference, frame)
+        )
         with torch.inference_mode():
             return float(ms_ssim(*pair, data_range=255))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""PSNR of 8-bit RGB frames and of their luma. Imports numpy only."""
+"""PSNR of RGB frames and of their luma, in 8-bit steps whatever the depth. Imports numpy only."""
 
 import math
 
@@ -21,23 +21,28 @@ def psnr_of_mse(mse: float) -> float:
     return PSNR_CEILING if mse <= 0 else min(PSNR_CEILING, 10 * math.log10(255.0**2 / mse))
 
 
+def in_eight_bits(frame: np.ndarray) -> np.ndarray:
+    """Samples in steps of 8 bits: uint8 as int16, uint16 of full scale as float32, not rounded."""
+    return frame.astype(np.int16) if frame.dtype == np.uint8 else frame.astype(np.float32) * np.float32(255 / 65535)
+
+
 def mse_rgb(reference: np.ndarray, frame: np.ndarray) -> float:
-    """Mean squared error of two [H, W, 3] uint8 frames, over all samples."""
-    difference = reference.astype(np.int16) - frame
+    """Mean squared error of two [H, W, 3] frames (uint8, or uint16 of full scale), over all samples, in 8-bit steps."""
+    difference = in_eight_bits(reference) - in_eight_bits(frame)
     return float(np.mean(np.square(difference.astype(np.float32)), dtype=np.float64))
 
 
 def mse_luma(reference: np.ndarray, frame: np.ndarray, matrix: int = 1) -> float:
-    """Mean squared error of the unrounded full-range luma of two [H, W, 3] uint8 frames.
+    """Mean squared error of the unrounded full-range luma of two [H, W, 3] frames, in 8-bit steps.
 
     `matrix` is an H.273 code; RGB and unknown ones use BT.709.
     """
     red, blue = _LUMA.get(matrix, _LUMA[1])
     weights = np.array([red, 1 - red - blue, blue], dtype=np.float32)
-    difference = (reference.astype(np.int16) - frame).astype(np.float32) @ weights
+    difference = (in_eight_bits(reference) - in_eight_bits(frame)).astype(np.float32) @ weights
     return float(np.mean(np.square(difference), dtype=np.float64))
 
 
 def psnr(reference: np.ndarray, frame: np.ndarray) -> float:
-    """RGB-PSNR in dB of two [H, W, 3] uint8 frames, at most 100."""
+    """RGB-PSNR in dB of two [H, W, 3] frames (uint8, or uint16 of full scale), at most 100."""
     return psnr_of_mse(mse_rgb(reference, frame))

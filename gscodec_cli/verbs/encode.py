@@ -70,6 +70,7 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to train.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same file.", metavar="N")
 @click.option("--no-audio", is_flag=True, help="Leave out sound.")
+@click.option("--no-subtitles", is_flag=True, help="Leave out subtitles.")
 @click.option("--blend", type=click.Choice(["sum", "normalised", "auto"]), help="How Gaussians add up (main).")
 @_tool_options
 def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **options: Any) -> None:
@@ -82,12 +83,10 @@ def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **o
         raise UsageError("-o -: a .gsv file is not written to standard output; give it a name")
     with OutputFile(output, overwrite=yes, source=Path(source)) as target:
         clip = open_video(source, frames=options.pop("frames"), size=options["size"])
-        no_audio = options.pop("no_audio")
+        clip = clip.without(sound=options.pop("no_audio"), subtitles=options.pop("no_subtitles"))
         for text in clip.info.notes:
             note(text, quiet=quiet)
-        if clip.info.has_audio and not no_audio:
-            note("sound is not stored by this version (--no-audio keeps this quiet)", quiet=quiet)
-        settings = _settings(clip, audio=not no_audio, **options)
+        settings = _settings(clip, **options)
         result = _train(clip, target, settings, encode_progress(len(clip), quiet=quiet))
     for text in result["notes"]:
         note(text, quiet=quiet)

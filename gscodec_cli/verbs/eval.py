@@ -19,7 +19,7 @@ _Metric = Callable[[np.ndarray, np.ndarray], float]
 
 @dataclass(frozen=True)
 class _Clip:
-    """Something with frames: `frames` yields [H, W, 3] uint8; `file_bits` is set for .gsv files."""
+    """Something with frames [H, W, 3], uint8 or uint16. `file_bits`: of a .gsv file, without sound and subtitles."""
 
     name: str
     width: int
@@ -78,7 +78,7 @@ def _open_gsv(path: str, frames: tuple[int, int | None] | None, threads: int, li
     header = decoder.header
     start, stop = decoder.check_range(frames)
     matrix = header.matrix_coefficients
-    bits = None if frames else 8 * decoder.file_bytes
+    bits = None if frames else 8 * decoder.counted_bytes
     return _Clip(path, header.width, header.height, stop - start, matrix, _drawn(decoder, start, stop), bits)
 
 

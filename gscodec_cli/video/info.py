@@ -4,8 +4,11 @@
 import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
+
+from gscodec.format.picture import PictureMetadata
+from gscodec.format.streams import StreamInfo
 
 UNSPECIFIED = 2  # H.273 code point for colour primaries, transfer and matrix; also used for full_range
 NOMINAL_RATE = Fraction(25)  # frames per second of pictures and streams that carry no times
@@ -17,8 +20,9 @@ class VideoInfo:
 
     Sizes are in pixels after an asked resize. `frame_duration` is in ticks of `time_base` seconds and 0 when the
     times are irregular. The colour fields are H.273 code points of the source (2 = unspecified); `full_range` is 0, 1
-    or 2. `conversion_matrix` is the matrix the frames were converted to RGB with (0 for RGB sources), and `notes`
-    says in plain words what had to be assumed or is not carried.
+    or 2. `conversion_matrix` is the matrix the frames were converted to RGB with (0 for RGB sources), `streams` are the
+    sound and subtitles that can be copied, and `notes` says in plain words what had to be assumed or is not carried.
+    `interlaced`: the source's frames are, and the frames given are deinterlaced.
     """
 
     width: int
@@ -37,6 +41,14 @@ class VideoInfo:
     has_audio: bool
     conversion_matrix: int = 0
     notes: tuple[str, ...] = ()
+    picture: PictureMetadata = field(default_factory=PictureMetadata)
+    streams: tuple[StreamInfo, ...] = ()
+    interlaced: bool = False
+
+    @property
+    def coded_depth(self) -> int:
+        """Bits per component to code the clip with: 8, or 10 or 12 for sources of more."""
+        return next((depth for depth in (8, 10) if self.bit_depth <= depth), 12)
 
     @property
     def frame_rate(self) -> Fraction | None:
@@ -58,9 +70,9 @@ def regular_timing(
 ) -> Timing:
     """Find the frame duration of sorted time stamps `pts`, undoing the rounding of coarse time bases.
 
-    Equal distances give their distance. Distances that differ only because a rate of `rates` (frames per second) was
-    rounded to the time base (29.97 fps in milliseconds) give exact times in a finer time base, from which the
-    rounded ones follow. Anything else is irregular and kept as it is.
+    Equal distances give their distance. Time stamps that are those of a rate of `rates` (frames per second), each
+    rounded to the time base (29.97 fps in milliseconds), give exact times in a finer time base; rounded again they are
+    the source's. Anything else is irregular and kept as it is.
     """
     if len(pts) == 1:
         known = [r for r in rates if r] or [NOMINAL_RATE]
@@ -69,11 +81,13 @@ def regular_timing(
     if len(deltas) == 1:
         return Timing(time_base, deltas.pop(), pts)
     for rate in rates:
-        if rate and _is_rounded(pts, time_base, rate):
+        if rate:
             finer = max(1, math.ceil(1 / (time_base * rate.numerator)))
             base = Fraction(1, rate.numerator * finer)
             duration, start = rate.denominator * finer, round(pts[0] * time_base / base)
-            return Timing(base, duration, range(start, start + duration * len(pts), duration))
+            exact = range(start, start + duration * len(pts), duration)
+            if _is_rounded(pts, exact, base / time_base):
+                return Timing(base, duration, exact)
     return Timing(time_base, 0, pts)
 
 
@@ -85,7 +99,6 @@ def nominal_timing(frame_count: int, rate: Fraction | None) -> Timing:
     )
 
 
-def _is_rounded(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> bool:
-    """True when every time stamp is within one tick of an even spacing at `rate`."""
-    step = 1 / (rate * time_base)
-    return all(abs(p - pts[0] - i * step) <= 1 for i, p in enumerate(pts))
+def _is_rounded(pts: Sequence[int], exact: Sequence[int], scale: Fraction) -> bool:
+    """True when every time stamp is that of `exact`, in ticks of `scale`, to the nearest tick."""
+    return all(2 * abs(p - e * scale) <= 1 for p, e in zip(pts, exact, strict=True))

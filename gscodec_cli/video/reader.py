@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Open a clip and read its frames as 8-bit RGB. Pipeline: input of the encoder and of `eval`. Imports no torch.
+"""Open a clip and read its frames as RGB of 8 or 16 bits, for the encoder and for `eval`. Imports no torch.
 
 A clip is anything PyAV opens (y4m included), a folder of pictures or a printf pattern of them. Frames are decoded one
 at a time as they are asked for, so memory does not grow with the clip.
@@ -15,17 +15,21 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from gscodec.format.streams import SOUND, SUBTITLES
 from gscodec_cli.errors import MediaError
-from gscodec_cli.video.colour import is_rgb, resolve_full_range, resolve_matrix, to_rgb
+from gscodec_cli.video.colour import bits_of, is_rgb, resolve_full_range, resolve_matrix, to_rgb
 from gscodec_cli.video.images import is_pattern, list_pictures
 from gscodec_cli.video.info import NOMINAL_RATE, Timing, VideoInfo, nominal_timing
-from gscodec_cli.video.streams import decode_range, probe_stream, reason
+from gscodec_cli.video.metadata import picture_metadata
+from gscodec_cli.video.sound import PacketReader
+from gscodec_cli.video.streams import decode_range, packet_reader, probe_stream, reason
 
 
 class VideoSource(ABC):
-    """A range of frames of a clip. Iterating yields (rgb uint8 [H, W, 3], pts in ticks of info.time_base).
+    """A range of frames of a clip. Iterating yields (rgb [H, W, 3], pts in ticks of info.time_base).
 
-    Every iteration starts anew and holds its own file handle until it ends.
+    Frames are uint8, or uint16 (white is 65535) where the clip has more than 8 bits per component. Every iteration
+    starts anew and holds its own file handle until it ends.
     """
 
     def __init__(self, path: str, timing: Timing, frames: range, size: tuple[int, int] | None, info: VideoInfo) -> None:
@@ -33,7 +37,9 @@ class VideoSource(ABC):
         self.frames = frames
         self._timing = timing
         self._size = size
-        self.info = replace(info, frame_count=len(frames), start_pts=timing.pts[frames.start])
+        self._carried = tuple(range(len(info.streams)))
+        shown = info.picture if frames.stop == len(timing.pts) else replace(info.picture, last_frame_duration=0)
+        self.info = replace(info, frame_count=len(frames), start_pts=timing.pts[frames.start], picture=shown)
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -47,7 +53,29 @@ class VideoSource(ABC):
         """Return frames start..stop-1 of this source as a source of their own; the file is not scanned again."""
         if not 0 <= start < stop <= len(self.frames):
             raise MediaError(f"{self.path}: frames {start}:{stop} are outside the clip's {len(self.frames)} frames")
-        return type(self)(self.path, self._timing, self.frames[start:stop], self._size, self.info)
+        part = type(self)(self.path, self._timing, self.frames[start:stop], self._size, self.info)
+        part._carried = self._carried
+        return part
+
+    def seconds(self, frame: int) -> Fraction:
+        """When frame `frame` of this source appears, on the clip's own clock."""
+        return self._timing.pts[self.frames.start + frame] * self._timing.time_base
+
+    def without(self, *, sound: bool = False, subtitles: bool = False) -> "VideoSource":
+        """This source without its sound or its subtitles."""
+        part = self.subrange(0, len(self))
+        dropped = {kind for kind, drop in ((SOUND, sound), (SUBTITLES, subtitles)) if drop}
+        kept = [(n, s) for n, s in zip(self._carried, self.info.streams, strict=True) if s.stream_type not in dropped]
+        part._carried = tuple(number for number, _ in kept)
+        part.info = replace(part.info, streams=tuple(stream for _, stream in kept))
+        return part
+
+    def packets(self) -> PacketReader:
+        """The packets of `info.streams` that belong to these frames: all of them at the ends of the clip."""
+        whole, last = self._timing.pts, self.frames.stop
+        begin = self.seconds(0) if self.frames.start else None
+        end = whole[last] * self._timing.time_base if last < len(whole) else None
+        return packet_reader(self.path, self._carried, begin, end)
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, int]]:
         for index, rgb in zip(self.frames, self._decode(), strict=False):
@@ -103,7 +131,7 @@ def open_video(
 
     `frames` is (first, last + 1) in display order, None for the end; all frames by default. `size` (width, height) in
     pixels scales the frames with Lanczos. YCbCr becomes RGB by the source's own matrix and range; an unspecified
-    matrix is read as BT.709 from 720 lines on and BT.601 below, which `info.notes` then says. 8-bit RGB stays exact.
+    matrix is read as BT.709 from 720 lines on and BT.601 below, which `info.notes` then says. RGB stays exact.
 
     Raises MediaError: not a video, no video stream, zero frames, unreadable, range outside the clip.
     """
@@ -153,10 +181,11 @@ def _probe_pictures(path: str) -> tuple[Timing, VideoInfo]:
         transfer_characteristics=2,
         matrix_coefficients=0 if rgb else int(frame.colorspace),
         full_range=1,
-        bit_depth=max(c.bits for c in frame.format.components),
+        bit_depth=bits_of(frame.format),
         has_audio=False,
         conversion_matrix=resolve_matrix(int(frame.colorspace), frame.height, rgb),
         notes=notes,
+        picture=picture_metadata(frame, "", 0),
     )
     return timing, info
 

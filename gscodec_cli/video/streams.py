@@ -5,6 +5,7 @@ import os
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 from itertools import chain, islice, pairwise
@@ -13,10 +14,21 @@ from pathlib import Path
 import av
 
 from gscodec_cli.errors import MediaError
-from gscodec_cli.video.colour import is_rgb, resolve_full_range, resolve_matrix
+from gscodec_cli.video.colour import bits_of, is_rgb, resolve_full_range, resolve_matrix
+from gscodec_cli.video.deinterlace import deinterlaced
 from gscodec_cli.video.info import Timing, VideoInfo, nominal_timing, regular_timing
+from gscodec_cli.video.metadata import dropped, picture_metadata
+from gscodec_cli.video.sound import PacketReader, codec_name, copied_streams, describe_stream, notes_on_streams
 
 _HIDDEN_FRAMES = ("vp8", "vp9")  # packets of these may hold frames that are never shown, so packets do not count frames
+
+
+@dataclass(frozen=True)
+class _Scan:
+    """Sorted time stamps of all shown frames, and how long the last one is shown (0 = not known), in stream ticks."""
+
+    pts: Sequence[int | None]
+    last_duration: int = 0
 
 
 def reason(error: BaseException) -> str:
@@ -61,12 +73,12 @@ def _identity(path: str) -> tuple[str, int, int]:
 
 
 @lru_cache(maxsize=8)
-def _probe(path: str, _mtime: int, _size: int) -> tuple[Sequence[int | None], Timing, VideoInfo]:
+def _probe(path: str, _mtime: int, _size: int) -> tuple[_Scan, Timing, VideoInfo]:
     scan = _scan(path)
     with open_stream(path) as (container, stream):
         frame = _first_frame(path, container, stream)
         timing = _timing(scan, stream)
-        return scan, timing, _describe(frame, stream, timing, bool(container.streams.audio))
+        return scan, timing, _describe(frame, container, stream, timing, scan.last_duration)
 
 
 def _first_frame(path: str, container: av.container.InputContainer, stream: av.VideoStream) -> av.VideoFrame:
@@ -78,10 +90,11 @@ def _first_frame(path: str, container: av.container.InputContainer, stream: av.V
         raise MediaError(f"{path}: frame 0 cannot be decoded ({reason(error)})") from None
 
 
-def _scan(path: str) -> Sequence[int | None]:
-    """Sorted time stamps of all shown frames: from the packets where they can be trusted, else by decoding."""
+def _scan(path: str) -> _Scan:
+    """The times of all frames: from the packets where they can be trusted, else by decoding."""
     with open_stream(path) as (container, stream):
         pts: array[int] = array("q")
+        last, duration = -(1 << 63), 0
         trusted = stream.codec_context.name.removeprefix("lib") not in _HIDDEN_FRAMES
         try:
             for packet in container.demux(stream) if trusted else ():
@@ -91,38 +104,47 @@ def _scan(path: str) -> Sequence[int | None]:
                     trusted = False
                     break
                 pts.append(packet.pts)
+                if packet.pts > last:
+                    last, duration = packet.pts, packet.duration or 0
         except av.FFmpegError as error:
             raise MediaError(f"{path}: cannot be read to its end ({reason(error)})") from None
     ordered = array("q", sorted(pts))
     if trusted and ordered and all(a < b for a, b in pairwise(ordered)):
-        return ordered
+        return _Scan(ordered, duration)
     return _scan_by_decoding(path)
 
 
-def _scan_by_decoding(path: str) -> Sequence[int | None]:
+def _scan_by_decoding(path: str) -> _Scan:
     found: list[int | None] = []
     with open_stream(path) as (container, stream):
         try:
-            found.extend(frame.pts for frame in container.decode(stream))
+            for frame in container.decode(stream):
+                found.append(frame.pts)
+                duration = frame.duration or 0
         except av.FFmpegError as error:
             raise MediaError(f"{path}: frame {len(found)} cannot be decoded ({reason(error)})") from None
     if not found:
         raise MediaError(f"{path}: the video has no frames")
-    return found
+    return _Scan(found, duration)
 
 
-def _timing(scan: Sequence[int | None], stream: av.VideoStream) -> Timing:
+def _timing(scan: _Scan, stream: av.VideoStream) -> Timing:
     rates = [Fraction(r) for r in (stream.average_rate, stream.base_rate) if r]
-    known = [p for p in scan if p is not None]
-    increasing = len(known) == len(scan) and all(a < b for a, b in pairwise(known))
+    known = [p for p in scan.pts if p is not None]
+    increasing = len(known) == len(scan.pts) and all(a < b for a, b in pairwise(known))
     if not increasing or stream.time_base is None:
-        return nominal_timing(len(scan), rates[0] if rates else None)
-    duration = (stream.duration or 0) if len(scan) == 1 else 0
-    return regular_timing(array("q", known), stream.time_base, rates, duration)
+        return nominal_timing(len(scan.pts), rates[0] if rates else None)
+    return regular_timing(array("q", known), stream.time_base, rates, scan.last_duration)
 
 
-def _describe(frame: av.VideoFrame, stream: av.VideoStream, timing: Timing, has_audio: bool) -> VideoInfo:
-    context = stream.codec_context
+def _describe(
+    frame: av.VideoFrame,
+    container: av.container.InputContainer,
+    stream: av.VideoStream,
+    timing: Timing,
+    last_duration: int,
+) -> VideoInfo:
+    context, streams = stream.codec_context, copied_streams(container)
     rgb = is_rgb(frame.format)
     matrix = resolve_matrix(int(frame.colorspace), frame.height, rgb)
     sample = stream.sample_aspect_ratio or context.sample_aspect_ratio or Fraction(1)
@@ -139,23 +161,44 @@ def _describe(frame: av.VideoFrame, stream: av.VideoStream, timing: Timing, has_
         transfer_characteristics=int(frame.color_trc),
         matrix_coefficients=0 if rgb else int(frame.colorspace),
         full_range=resolve_full_range(frame),
-        bit_depth=max(c.bits for c in frame.format.components),
-        has_audio=has_audio,
+        bit_depth=bits_of(frame.format),
+        has_audio=bool(container.streams.audio),
         conversion_matrix=matrix,
-        notes=tuple(_notes(frame, matrix, rgb)),
+        notes=(*_notes(frame, matrix, rgb), *notes_on_streams(container, stream)),
+        picture=picture_metadata(frame, codec_name(stream), _held(last_duration, stream, timing)),
+        streams=tuple(map(describe_stream, streams)),
+        interlaced=bool(frame.interlaced_frame),
     )
+
+
+def _held(last_duration: int, stream: av.VideoStream, timing: Timing) -> int:
+    """How long the last frame is shown, in ticks of `timing`; 0 where it is as SPEC 6.4 says anyway."""
+    if not last_duration or not stream.time_base:
+        return 0
+    held = round(last_duration * stream.time_base / timing.time_base)
+    usual = timing.frame_duration or (timing.pts[-1] - timing.pts[-2] if len(timing.pts) > 1 else 0)
+    if abs(held - usual) * timing.time_base < stream.time_base:  # the same but for the source's rounding
+        return 0
+    return held
+
+
+def packet_reader(path: str, chosen: Sequence[int], begin: Fraction | None, end: Fraction | None) -> PacketReader:
+    """The packets of those of `VideoInfo.streams` whose numbers are `chosen`, between two times in seconds."""
+    with open_stream(path) as (container, _):
+        streams = copied_streams(container)
+        return PacketReader(path, [streams[number].index for number in chosen], begin, end)
 
 
 def _notes(frame: av.VideoFrame, matrix: int, rgb: bool) -> Iterator[str]:
     if not rgb and int(frame.colorspace) != matrix:
         name = {1: "BT.709", 6: "BT.601"}[matrix]
         yield f"colour matrix not stated in the source: read as {name} ({frame.height} lines)"
-    if max(c.bits for c in frame.format.components) > 8:
-        yield "source has more than 8 bits per sample: frames are rounded to 8 bits"
-    if frame.rotation:
-        yield f"source asks players to turn the picture by {frame.rotation} degrees: stored as coded, not turned"
+    if bits_of(frame.format) > 12:
+        yield f"source has {bits_of(frame.format)} bits per sample: frames are rounded to 12 bits"
     if frame.interlaced_frame:
-        yield "source is interlaced: fields are kept as coded"
+        yield "source is interlaced: it is deinterlaced (bwdif), one frame for each of its frames"
+    if lost := list(dropped(frame)):
+        yield f"not carried: {', '.join(lost)}"
     if any(c.is_alpha for c in frame.format.components):
         yield "transparency is dropped"
 
@@ -163,8 +206,23 @@ def _notes(frame: av.VideoFrame, matrix: int, rgb: bool) -> Iterator[str]:
 def decode_range(path: str, frames: range) -> Iterator[av.VideoFrame]:
     """Yield the decoded frames of `frames` (display order), seeking to them where the file's time stamps allow it.
 
-    Fewer frames come where the stream ends early. Raises MediaError for a frame that cannot be decoded.
+    Frames of an interlaced source are deinterlaced. Fewer frames come where the stream ends early. Raises MediaError
+    for a frame that cannot be decoded, or that is interlaced where the source began without.
     """
+    if _probe(*_identity(path))[2].interlaced:
+        first = max(0, frames.start - 1)  # a frame's neighbours belong to its deinterlacing
+        whole = deinterlaced(_decode_coded(path, range(first, frames.stop + 1)))
+        yield from islice(whole, frames.start - first, frames.stop - first)
+        return
+    for index, frame in enumerate(_decode_coded(path, frames), frames.start):
+        if frame.interlaced_frame:
+            begins = f"{path}: frame {index} is interlaced, the frames before it are not"
+            raise MediaError(f"{begins}; deinterlace the clip first (ffmpeg -vf bwdif)")
+        yield frame
+
+
+def _decode_coded(path: str, frames: range) -> Iterator[av.VideoFrame]:
+    """The frames as they are coded."""
     with open_stream(path) as (container, stream):
         found = _seek(container, stream, _identity(path), frames.start) if frames.start > 0 else None
         if found is not None:
@@ -179,7 +237,7 @@ def _seek(
 ) -> Iterator[av.VideoFrame] | None:
     """Frames from `start` on after a seek, or None where the seek does not lead to a key frame at or before it."""
     scan, _, _ = _probe(*key)
-    target = scan[start]
+    target = scan.pts[start]
     if target is None:
         return None
     try:

@@ -23,9 +23,10 @@ CORE = ("numpy", "gscodec.format", "gscodec.kernels")
 FORMAT = Rule(("numpy", "constriction", "gscodec.format"))
 KERNELS = Rule(("numpy", "gscodec.kernels"), lazy=("gscodec.kernels",))
 KERNELS_TORCH = Rule(("numpy", "torch", "gscodec.kernels"))
-VIDEO = Rule(("numpy", "av", "gscodec_cli.errors", "gscodec_cli.output", "gscodec_cli.video"))
+KERNELS_GPU = Rule(("numpy", "torch", "triton", "gscodec.kernels"), lazy=("tinycudann",))
+VIDEO = Rule(("numpy", "av", "gscodec.format", "gscodec_cli.errors", "gscodec_cli.output", "gscodec_cli.video"))
 METRICS = Rule(("numpy", "gscodec_cli.errors", "gscodec_cli.metrics"), lazy=("torch", "pytorch_msssim"))
-DECODER = Rule((*CORE, "gscodec_cli.errors", "gscodec_cli.video", "gscodec_cli.decoder"), lazy=("torch",))
+DECODER = Rule((*CORE, "gscodec_cli.errors", "gscodec_cli.video", "gscodec_cli.decoder"), lazy=("torch", "fsspec"))
 PARTS = ("errors", "output", "video", "decoder", "metrics", "verbs")
 PROGRAM = tuple(f"gscodec_cli.{part}" for part in PARTS)
 VERBS = Rule((*CORE, *PROGRAM, "av", "click", "rich"))
@@ -40,6 +41,7 @@ RULES = {
     "kernels/": KERNELS,
     "kernels/autograd.py": KERNELS_TORCH,
     "kernels/torch_ref.py": KERNELS_TORCH,
+    "kernels/triton/": KERNELS_GPU,
     "gscodec_cli/": ROOT_FILES,
     "gscodec_cli/main.py": MAIN,
     "gscodec_cli/video/": VIDEO,
@@ -101,6 +103,7 @@ def test_every_rule_names_something_that_exists():
         ("gscodec.kernels.registry", FORMAT),
         ("gscodec.format.records", KERNELS),
         ("torch", KERNELS),
+        ("gscodec.format.records", KERNELS_GPU),
         ("gscodec_cli.encoder.fit", DECODER),
         ("gscodec_cli.encoder", VERBS),
         ("gscodec_cli.verbs.encode", ENCODER),

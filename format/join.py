@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from itertools import pairwise
 from typing import BinaryIO
 
-from .chunks import INDX, KNOWN, PREAMBLE, Chunk
+from .chunks import ANCILLARY, INDX, KNOWN, PACK, PICT, PREAMBLE, STRM, Chunk
 from .container import ContainerReader, ContainerWriter
 from .errors import GsvError
 from .gop import gop_span, read_gop_header
+from .media import Media, read_media, read_packets
 from .records import SequenceHeader
 from .schema import FieldStream, Values
+from .streams import StreamInfo, write_packets
 
 SAME = (
     "profile",
@@ -82,15 +85,18 @@ def join(pieces: Sequence[Piece], file: BinaryIO) -> SequenceHeader:
     """Write `pieces` one after the other as one file; returns its header.
 
     The first frame keeps the time stamp at which the first file begins; each piece begins when the one before it
-    ends. Chunks of unknown types stay between the GoPs they stand between; those before the first GoP come from the
-    first file. Raises JoinError, FormatError, LimitError, OSError.
+    ends. Sound and subtitles go with their GoPs. Chunks of unknown types stay between the GoPs they stand between;
+    those before the first GoP come from the first file. Raises JoinError, FormatError, LimitError, OSError.
     """
-    header = _joint_header(pieces)
+    header, media = _joint_header(pieces), _joint_media(pieces)
     writer = ContainerWriter(file, header)
+    for chunk in _between(pieces[0].reader, 0):
+        if chunk.kind != PACK:
+            writer.add_ancillary(chunk.kind, pieces[0].reader.payload(chunk))
     begin = header.start_pts
-    for number, piece in enumerate(pieces):
+    for piece in pieces:
         first, end = piece.span
-        _copy(piece, writer, begin - first, is_first=number == 0)
+        _copy(piece, writer, media.streams, begin - first)
         begin += end - first
     writer.close()
     return header
@@ -114,17 +120,49 @@ def _joint_header(pieces: Sequence[Piece]) -> SequenceHeader:
     )
 
 
-def _copy(piece: Piece, writer: ContainerWriter, shift: int, *, is_first: bool) -> None:
-    """Append the GoPs of a piece, `shift` ticks later than they are."""
+def _joint_media(pieces: Sequence[Piece]) -> Media:
+    """What all files say before their first GoP. JoinError where they differ."""
+    found = [read_media(piece.reader) for piece in pieces]
+    for piece, media in zip(pieces, found, strict=True):
+        for what, kind, ours, theirs in (
+            ("picture metadata", PICT, found[0].picture, media.picture),
+            ("streams of sound and subtitles", STRM, found[0].streams, media.streams),
+        ):
+            if ours != theirs:
+                where = f"{piece.name}: other {what} (chunk {kind}) than {pieces[0].name}"
+                raise JoinError(f"{where}; files are joined only if these agree")
+    return found[0]
+
+
+def _copy(piece: Piece, writer: ContainerWriter, streams: Sequence[StreamInfo], shift: int) -> None:
+    """Append the GoPs of a piece and what stands between them, `shift` ticks later."""
+    reader = piece.reader
     for index in piece.gops:
-        if index > piece.gops[0] or index == 0:
-            for chunk in _between(piece.reader, index):
-                if index or is_first:
-                    writer.add_ancillary(chunk.kind, piece.reader.payload(chunk))
-        writer.add_payload(_moved(piece, index, writer, shift), piece.reader.gop_table[index].frame_count)
-    if piece.gops[-1] + 1 == piece.reader.gop_count:
-        for chunk in _between(piece.reader, piece.reader.gop_count):
-            writer.add_ancillary(chunk.kind, piece.reader.payload(chunk))
+        if index > piece.gops[0]:
+            _copy_unknown(reader, writer, index)
+        _copy_packets(piece, writer, index, streams, shift)
+        writer.add_payload(_moved(piece, index, writer, shift), reader.gop_table[index].frame_count)
+    if piece.gops[-1] + 1 == reader.gop_count:
+        _copy_unknown(reader, writer, reader.gop_count)
+        _copy_packets(piece, writer, reader.gop_count, streams, shift)
+
+
+def _copy_unknown(reader: ContainerReader, writer: ContainerWriter, index: int) -> None:
+    for chunk in _between(reader, index):
+        if chunk.kind not in ANCILLARY:
+            writer.add_ancillary(chunk.kind, reader.payload(chunk))
+
+
+def _copy_packets(piece: Piece, writer: ContainerWriter, index: int, streams: Sequence[StreamInfo], shift: int) -> None:
+    """Append the packets of GoP `index`, `shift` ticks of the picture's time base later."""
+    found = read_packets(piece.reader, index, len(streams)) if streams else []
+    if not found:
+        return
+    header = piece.reader.header
+    seconds = Fraction(shift * header.time_base_num, header.time_base_den)
+    shifts = [round(seconds * Fraction(info.time_base_den, info.time_base_num)) for info in streams]
+    moved = [replace(packet, pts=packet.pts + shifts[packet.stream]) for packet in found]
+    writer.add_ancillary(PACK, write_packets(moved, len(streams)))
 
 
 def _between(reader: ContainerReader, index: int) -> Iterator[Chunk]:

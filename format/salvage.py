@@ -14,11 +14,14 @@ from dataclasses import replace
 
 from . import validate, validate_data
 from .chunks import (
+    ANCILLARY,
     ENDF,
+    ENTRY_BYTES,
     FRAMING,
     GOPD,
     INDX,
     KNOWN,
+    PACK,
     PREAMBLE,
     SEQH,
     VERSION,
@@ -30,6 +33,7 @@ from .chunks import (
 from .container import ContainerReader
 from .errors import FormatError, Place
 from .faults import Fault, fault_of
+from .media import MediaOrder
 from .sequence import sequence_header
 from .source import GopOrder
 
@@ -60,18 +64,20 @@ class SalvagedReader(ContainerReader):
         self.gop_table: list[GopEntry] = []  # type: ignore[assignment]
         self._indexed: list[GopEntry] = []
         self._order: GopOrder | None = None
+        self._media, self._ancillary_count = MediaOrder(), 0
+        self._ancillary: dict[int, list[Chunk]] = {}  # by the GoP that follows
         self._before, self._index_offset = "", -1
         self._to_spare = 16 * self.size + (1 << 26)  # bytes of CRC for beginnings that may be none
         self._check_beginning()
         for chunk in self._whole_chunks():
             try:
-                self._take(chunk)
+                (self._take if chunk.kind in KNOWN else self._take_ancillary)(chunk)
             except FormatError as error:
                 self.faults.append(fault_of(error, chunk.offset, chunk.length, chunk.kind))
         if not hasattr(self, "header"):
             raise NothingLeftError(self.faults)
         self._check_end()
-        self.faults = [self._with_frames(fault) for fault in self.faults]
+        self.faults = [told for fault in self.faults for told in self._with_frames(fault)]
 
     def verify_headers(self) -> None:
         """Nothing more to check: all of it was read on opening."""
@@ -112,8 +118,8 @@ class SalvagedReader(ContainerReader):
         validate.chunk_crc(Place(chunk.offset, chunk.kind), found, computed)
 
     def _kind_at(self, offset: int) -> str:
-        kind = self.read_at(offset, 4)
-        return kind.decode() if len(kind) == 4 and kind.isalpha() and kind.isascii() else ""
+        kind = self.read_at(offset, 4).decode("latin-1")
+        return kind if kind in KNOWN or kind in ANCILLARY else ""
 
     def _next_beginning(self, offset: int) -> int:
         """Where the chunk after the damaged one at `offset` begins; the file's size if none does."""
@@ -154,26 +160,41 @@ class SalvagedReader(ContainerReader):
 
     def _take(self, chunk: Chunk) -> None:
         """Note what a whole chunk holds. FormatError if it breaks a rule."""
-        if chunk.kind not in KNOWN:
-            return
         if not self.faults:
             validate.chunk_order(Place(chunk.offset), chunk.kind, self._before)
         self._before = chunk.kind
+        self._media.see(chunk, b"")
         if chunk.kind == GOPD:
             self._take_gop(chunk)
         elif chunk.kind == ENDF:
             at = Place(chunk.offset, ENDF)
             validate.file_ends_with_end(at, chunk.offset + chunk.length == self.size)
-        else:
+        elif chunk.kind == SEQH and self._order is None:
             fields = self._payload_stream(chunk)
-            if chunk.kind == SEQH and self._order is None:
-                self.header = sequence_header(fields, None, self.limits)
-                self._order = GopOrder(self.header, self.limits, lenient=True)
-            elif chunk.kind == INDX and self._order is not None:
-                most = self.header.max_gop_frames
-                self._indexed = index_entries(fields, None, (PREAMBLE, chunk.offset), most)
-                self._index_offset = chunk.offset
+            self.header = sequence_header(fields, None, self.limits)
             fields.finish()
+            self._order = GopOrder(self.header, self.limits, lenient=True)
+        elif chunk.kind == INDX and self._order is not None:
+            self._take_index(chunk)
+
+    def _take_index(self, chunk: Chunk) -> None:
+        self.limits.check("memory", ENTRY_BYTES * (chunk.payload_length // 3))
+        fields = self._payload_stream(chunk)
+        self._indexed = index_entries(fields, None, (PREAMBLE, chunk.offset), self.header.max_gop_frames)
+        self._index_offset = chunk.offset
+        fields.finish()
+
+    def _take_ancillary(self, chunk: Chunk) -> None:
+        is_lost = chunk.kind == PACK and bool(self.faults) and not self._media.media.streams
+        if chunk.kind not in ANCILLARY or is_lost:  # packets mean nothing without the chunk that names their streams
+            return
+        self._media.see(chunk, self.payload(chunk))
+        self._ancillary.setdefault(self.gop_count, []).append(chunk)
+        self._ancillary_count += 1
+        self.limits.check("memory", ENTRY_BYTES * self._ancillary_count)
+
+    def _ancillary_chunks(self, index: int) -> Iterator[Chunk]:
+        return iter(self._ancillary.get(index, ()))
 
     def _take_gop(self, chunk: Chunk) -> None:
         if self._order is None:
@@ -210,16 +231,20 @@ class SalvagedReader(ContainerReader):
         except FormatError as error:
             self.faults.append(fault_of(error, error.offset or 0, 0, ""))
 
-    def _with_frames(self, fault: Fault) -> Fault:
-        """The fault with the frames it may have cost: from the index, else what its neighbours leave open."""
+    def _with_frames(self, fault: Fault) -> list[Fault]:
+        """The fault with the frames it may have cost: one per lost GoP of the index, else what its neighbours leave."""
         if fault.kind not in (GOPD, "") or not fault.length or fault.offset < PREAMBLE:
-            return fault
-        end = fault.offset + fault.length
-        hit = [e for e in self._indexed if e.offset < end and fault.offset < e.offset + e.length]
-        if hit:
-            frames = hit[0].first_frame, hit[-1].end_frame
-            return replace(fault, kind=GOPD, frames=frames)
+            return [fault]
+        end, found = fault.offset + fault.length, {entry.first_frame for entry in self.gop_table}
+        lost = [e for e in self._indexed if e.offset < end and fault.offset < e.offset + e.length]
+        told = [
+            replace(fault, offset=e.offset, length=e.length, kind=GOPD, frames=(e.first_frame, e.end_frame))
+            for e in lost
+            if e.first_frame not in found
+        ]
+        if told:
+            return told
         before = [e.end_frame for e in self.gop_table if e.offset < fault.offset]
         after = [e.first_frame for e in self.gop_table if e.offset > fault.offset]
         frames = max(before, default=0), min(after, default=self.header.frame_count)
-        return replace(fault, frames=frames) if frames[0] < frames[1] else fault
+        return [replace(fault, frames=frames) if frames[0] < frames[1] else fault]

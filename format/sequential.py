@@ -14,6 +14,7 @@ from . import validate, validate_data
 from .chunks import (
     ANCILLARY,
     ENDF,
+    ENTRY_BYTES,
     FRAMING,
     GOPD,
     INDX,
@@ -111,7 +112,9 @@ class SequentialReader(GopSource):
     def _step(self, chunk: Chunk, payload: bytes) -> None:
         self._media.see(chunk, payload)
         if chunk.kind in ANCILLARY:
-            self._ancillary.setdefault(self.gop_count, []).append((chunk, payload))
+            held = self._ancillary.setdefault(self.gop_count, [])
+            held.append((chunk, payload))
+            self.limits.check("memory", sum(one.length + ENTRY_BYTES for one, _ in held))
             self._media_bytes += chunk.length if chunk.kind in MEDIA else 0
         if chunk.kind not in KNOWN:
             return
@@ -147,6 +150,7 @@ class SequentialReader(GopSource):
             raise
 
     def _check_index(self, chunk: Chunk, payload: bytes) -> None:
+        self.limits.check("memory", ENTRY_BYTES * (chunk.payload_length // 3))
         fields = FieldStream(payload, offset=chunk.payload_offset, chunk=INDX)
         entries = index_entries(fields, None, (PREAMBLE, chunk.offset), self.header.max_gop_frames)
         fields.finish()

@@ -120,6 +120,9 @@ def hash_encode(
     engine = registry.select(backend)
     if engine.name == "reference":
         return reference_field.hash_encode(coords, table, geometry).astype(np.float32)
+    if engine.name == "triton":
+        features: Array = registry.triton().hash_encode(coords, table, geometry)
+        return features
     out = np.empty((len(coords), geometry.width), np.float32)
     registry.cpu.hash_encode(engine.isa, geometry.compiled, coords, table, out, threads)
     return out
@@ -145,6 +148,9 @@ def hash_encode_backward(
     if engine.name == "reference":
         dtable, dcoords = reference_field.hash_encode_backward(coords, table, geometry, grad)
         return dtable.astype(np.float32), dcoords.astype(np.float32)
+    if engine.name == "triton":
+        found: tuple[Array, Array] = registry.triton().hash_encode_backward(coords, table, geometry, grad)
+        return found
     out = np.empty_like(table), np.empty_like(coords)
     registry.cpu.hash_encode_backward(engine.isa, geometry.compiled, coords, table, grad, *out, threads)
     return out

@@ -99,6 +99,9 @@ def field_forward(
     if engine.name == "reference":
         heads = reference_field.field_forward(weights, xy, t)
         return heads[:, :2].astype(np.float32), heads[:, 2:].astype(np.float32)
+    if engine.name == "triton":
+        found: tuple[Array, Array] = registry.triton().field_forward(weights, xy, t)
+        return found
     out = np.empty((len(xy), 2), np.float32), np.empty((len(xy), 3), np.float32)
     registry.cpu.field_forward(engine.isa, *weights.compiled_arguments(), xy, t, *out, threads)
     return out
@@ -124,6 +127,9 @@ def field_backward(
     if engine.name == "reference":
         exact = reference_field.field_backward(weights, xy, t, np.concatenate([dmean, dcolour], 1))
         return [grad.astype(np.float32) for grad in exact]
+    if engine.name == "triton":
+        found: list[Array] = registry.triton().field_backward(weights, xy, t, dmean, dcolour)
+        return found
     grads = [np.empty_like(tensor) for tensor in weights.tensors]
     flat = [grad.reshape(-1) for grad in grads]
     registry.cpu.field_backward(engine.isa, *weights.compiled_arguments(), xy, t, dmean, dcolour, flat, threads)
@@ -149,6 +155,8 @@ class FieldPlan:
         if self._engine.name == "cpu":
             arguments = weights.compiled_arguments()
             self._plan = registry.cpu.FieldPlan(self._engine.isa, *arguments, self._xy, threads)
+        elif self._engine.name == "triton":
+            self._plan = registry.triton().FieldPlan(weights, self._xy)
 
     def evaluate(self, t: float, *, threads: int = 0) -> tuple[Array, Array]:
         """(dmean [N, 2] in pixels, dcolour [N, 3] in the coded colour space) at time t in 0..1, float32, scaled."""
@@ -157,6 +165,9 @@ class FieldPlan:
         if self._plan is None:
             heads = reference_field.field_forward(w, self._xy, t)
             return (heads[:, :2] * w.mean_scale).astype(np.float32), (heads[:, 2:] * w.colour_scale).astype(np.float32)
+        if self._engine.name == "triton":
+            found: tuple[Array, Array] = self._plan.evaluate(t)
+            return found
         out = np.empty((count, 2), np.float32), np.empty((count, 3), np.float32)
         self._plan.evaluate(t, w.mean_scale, w.colour_scale, *out, threads)
         return out

@@ -45,6 +45,10 @@ def splat_loss(
     if engine.name == "reference":
         error, *grads = reference_loss.splat_loss(mean, conic, feature, background, target, epsilon)
         return error, *(grad.astype(np.float32) for grad in grads)  # type: ignore[return-value]
+    if engine.name == "triton":
+        arrays = mean, conic, feature, background, np.ascontiguousarray(target)
+        drawn: tuple[float, Array, Array, Array, Array] = registry.triton().splat_loss(*arrays, epsilon)
+        return drawn
     out = np.empty_like(mean), np.empty_like(conic), np.empty_like(feature), np.empty(3, np.float32)
     samples = np.ascontiguousarray(target)
     kernel = registry.cpu.splat_loss8 if samples.dtype == np.uint8 else registry.cpu.splat_loss16
@@ -80,6 +84,9 @@ def mixture_bits(
     if engine.name == "reference":
         bits, *grads = reference_loss.mixture_bits(x, step, *mixture, LEAST_PROBABILITY)
         return bits, *(grad.astype(np.float32) for grad in grads)  # type: ignore[return-value]
+    if engine.name == "triton":
+        found: tuple[float, Array, Array, Array, Array] = registry.triton().mixture_bits(x, step, *mixture)
+        return found
     out = np.empty_like(x), *(np.empty(shape, np.float32) for _ in mixture)
     bits = registry.cpu.mixture_bits(engine.isa, x, step, *mixture, *out, threads)
     return bits, *out

@@ -36,6 +36,8 @@ def rasterize(
     engine = registry.select(backend)
     if engine.name == "cpu":
         registry.cpu.rasterize(engine.isa, mean, conic, feature, image, threads)
+    elif engine.name == "triton":
+        image[:] = registry.triton().rasterize(mean, conic, feature, (height, width))
     else:
         image[:] = reference.rasterize(mean, conic, feature, (height, width))
     return image
@@ -61,6 +63,9 @@ def rasterize_backward(
     if engine.name == "reference":
         dmean, dconic, dfeature = reference.rasterize_backward(mean, conic, feature, grad)
         return dmean.astype(np.float32), dconic.astype(np.float32), dfeature.astype(np.float32)
+    if engine.name == "triton":
+        found: tuple[Array, Array, Array] = registry.triton().rasterize_backward(mean, conic, feature, grad)
+        return found
     out = np.empty_like(mean), np.empty_like(conic), np.empty_like(feature)
     registry.cpu.rasterize_backward(engine.isa, mean, conic, feature, grad, *out, threads)
     return out
@@ -90,6 +95,8 @@ def render_rgb8(
     engine = registry.select(backend)
     if engine.name == "cpu":
         registry.cpu.render_rgb8(engine.isa, mean, conic, feature, colour, epsilon, image, threads)
+    elif engine.name == "triton":
+        image[:] = registry.triton().render_rgb8(mean, conic, feature, (height, width), colour, epsilon)
     else:
         image[:] = reference.render_rgb8(mean, conic, feature, (height, width), colour, epsilon)
     return image

@@ -8,8 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from gscodec.kernels.registry import gpu_missing
+
 # Before torch is imported: its idle threads would otherwise spin and, on a busy machine, starve the ones that work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# Before triton is imported: without a GPU its kernels are interpreted, which is slow and gives the same numbers.
+if gpu_missing():
+    os.environ.setdefault("TRITON_INTERPRET", "1")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from gscodec.kernels import Engine
-from tests.kernels.parity import ENGINES, available, running
+from gscodec.kernels import Engine, backends
+from tests.kernels.parity import CPU_ENGINES, ENGINES, GPU_ENGINE, available, running
 
 
 def name(engine: Engine) -> str:
@@ -16,10 +16,16 @@ def name(engine: Engine) -> str:
     return "-".join(filter(None, (engine.name, engine.isa)))
 
 
-@pytest.fixture(params=[engine for engine in ENGINES if engine.isa], ids=name)
+@pytest.fixture(params=CPU_ENGINES, ids=name)
 def cpu(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """The compiled engine with each of its instruction sets."""
     yield from _run(request.param)
+
+
+@pytest.fixture
+def gpu() -> Iterator[Engine]:
+    """The GPU engine; in Triton's interpreter where there is no GPU."""
+    yield from _run(GPU_ENGINE)
 
 
 @pytest.fixture(params=ENGINES, ids=name)
@@ -30,6 +36,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
 
 def _run(engine: Engine) -> Iterator[Engine]:
     if not available(engine):
-        pytest.skip(f"{name(engine)} cannot run on this machine")
+        why = next(backend.reason for backend in backends() if backend.name == engine.name)
+        pytest.skip(f"{name(engine)} cannot run on this machine: {why or 'instruction set missing'}")
     with running(engine):
         yield engine

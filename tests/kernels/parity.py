@@ -17,7 +17,9 @@ from gscodec.kernels import Engine, HashGeometry
 Array = np.ndarray[Any, np.dtype[Any]]
 
 KNOWN_SETS = ("avx512", "avx2", "baseline")
-ENGINES = [Engine("reference"), *(Engine("cpu", isa) for isa in KNOWN_SETS)]
+CPU_ENGINES = [Engine("cpu", isa) for isa in KNOWN_SETS]
+GPU_ENGINE = Engine("triton", "interpreter" if kernels.registry.interpreting() else "cuda")
+ENGINES = [Engine("reference"), *CPU_ENGINES, GPU_ENGINE]
 
 
 def available(engine: Engine) -> bool:

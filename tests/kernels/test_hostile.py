@@ -11,10 +11,10 @@ from hypothesis.extra import numpy as hnp
 
 from gscodec import kernels
 from gscodec.kernels import Engine, HashGeometry, reference
-from tests.kernels.parity import ENGINES, available, make_field, make_geometry, make_scene, running
+from tests.kernels.parity import CPU_ENGINES, available, make_field, make_geometry, make_scene, running
 
 BAD = [np.nan, np.inf, -np.inf]
-COMPILED = [engine for engine in ENGINES if engine.isa and available(engine)]
+COMPILED = [engine for engine in CPU_ENGINES if available(engine)]
 
 
 def degenerate_conics() -> np.ndarray:

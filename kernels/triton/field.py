@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""The deformation field for several times at once, as `gscodec.kernels.field` defines it. Imports torch and triton.
+
+Training: hash kernels, and torch's matrix products for the network, which keep what the gradient needs. Decoding:
+`FieldPlan` computes once what does not depend on the time, and then one kernel per batch of frames goes from points to
+heads (`network.py`), without a trip to memory between the layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gscodec.kernels.encoding import HashGeometry
+from gscodec.kernels.field import FieldWeights
+
+from .hashing import hash_encode, hash_encode_backward
+from .launch import tensor
+from .network import MAX_FUSED, fused_heads
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field on the device: what `gscodec.kernels.FieldWeights` holds, its ten arrays as tensors in that order."""
+
+    tensors: tuple[Tensor, ...]
+    geometry2: HashGeometry
+    geometry3: HashGeometry
+    input_scale: tuple[float, float, float]
+    frequency_count: int
+    mean_scale: float = 1.0
+    colour_scale: float = 1.0
+
+    @classmethod
+    def of(cls, weights: FieldWeights, device: torch.device) -> Field:
+        """Copy a field to the device."""
+        x, y, t = weights.input_scale
+        copies = tuple(torch.from_numpy(array).to(device, copy=True) for array in weights.tensors)
+        grids = weights.geometry2, weights.geometry3
+        return cls(copies, *grids, (x, y, t), weights.frequency_count, weights.mean_scale, weights.colour_scale)
+
+    def head(self) -> tuple[Tensor, Tensor]:
+        """Both heads in one: weights [5, hidden] and bias [5]."""
+        w_mean, b_mean, w_colour, b_colour = self.tensors[6:]
+        return torch.cat([w_mean, w_colour]), torch.cat([b_mean, b_colour])
+
+    def split(self) -> tuple[Tensor, Tensor, Tensor]:
+        """The columns of the first layer that belong to the 2D grid, to the 3D grid and to the time."""
+        w1, width2 = self.tensors[2], self.geometry2.width
+        return w1[:, :width2], w1[:, width2 : width2 + self.geometry3.width], w1[:, width2 + self.geometry3.width :]
+
+    def places(self, xy: Tensor) -> Tensor:
+        """[N, 2] coordinates in the grids of points in the frame: clamped and scaled; NaN counts as 0."""
+        return tensor("xy", xy, (None, 2)).nan_to_num(nan=0.0).clamp(0, 1) * xy.new_tensor(self.input_scale[:2])
+
+    def times(self, t: Tensor) -> Tensor:
+        """[B] coordinates in the 3D grid of times in 0..1."""
+        return t.nan_to_num(nan=0.0).clamp(0, 1) * self.input_scale[2]
+
+    def time_features(self, t: Tensor) -> Tensor:
+        """[B, 2 * frequency_count] sin, cos of 2^k pi t; the angles are computed in float64."""
+        angle = torch.pi * t.double()[:, None] * 2.0 ** torch.arange(self.frequency_count, device=t.device)
+        return torch.stack([angle.sin(), angle.cos()], 2).flatten(1).float()
+
+
+@dataclass(frozen=True)
+class Activations:
+    """What the gradient needs of a forward pass: coordinates, inputs and hidden layers."""
+
+    places: Tensor  # [N, 2]
+    times: Tensor  # [B]
+    static: Tensor  # [N, features of the 2D grid]
+    dynamic: Tensor  # [B * N, features of the 3D grid]
+    phases: Tensor  # [B, 2 * frequency_count]
+    hidden1: Tensor  # [B * N, hidden]
+    hidden2: Tensor  # [B * N, hidden]
+
+
+def field_forward(field: Field, xy: Tensor, t: Tensor) -> tuple[Tensor, Activations]:
+    """Heads before scaling at times t [B] for points xy [N, 2]: [B, N, 5] float32, mean then colour.
+
+    Also returns what `field_backward` takes. Raises ShapeError, BackendError.
+    """
+    table2, table3, _, b1, w2, b2 = field.tensors[:6]
+    places, times, phases = field.places(xy), field.times(tensor("t", t, (None,))), field.time_features(t)
+    static = hash_encode(places, table2, field.geometry2)
+    dynamic = hash_encode(places, table3, field.geometry3, times)
+    w_static, w_dynamic, w_time = field.split()
+    weight, bias = field.head()
+    with exact_products():
+        of_time = torch.addmm(b1, phases, w_time.T)
+        fixed = (static @ w_static.T)[None] + of_time[:, None]
+        hidden1 = torch.addmm(fixed.flatten(0, 1), dynamic, w_dynamic.T).relu_()
+        hidden2 = torch.addmm(b2, hidden1, w2.T).relu_()
+        heads = torch.addmm(bias, hidden2, weight.T).view(len(t), len(xy), 5)
+    return heads, Activations(places, times, static, dynamic, phases, hidden1, hidden2)
+
+
+def field_backward(field: Field, seen: Activations, dheads: Tensor) -> list[Tensor]:
+    """Gradients of `field.tensors`, in that order, from that of the heads [B, N, 5], unscaled. Raises ShapeError."""
+    frames, count = len(seen.times), len(seen.places)
+    dheads = tensor("dheads", dheads, (frames, count, 5)).flatten(0, 1)
+    table2, table3, _, _, w2 = field.tensors[:5]
+    (w_static, w_dynamic, _), (weight, _) = field.split(), field.head()
+    with exact_products():
+        d2 = (dheads @ weight) * (seen.hidden2 > 0)
+        d1 = (d2 @ w2) * (seen.hidden1 > 0)
+        by_frame = d1.view(frames, count, d1.shape[1])
+        of_point, of_frame = by_frame.sum(0), by_frame.sum(1)
+        dw1 = torch.cat([of_point.T @ seen.static, d1.T @ seen.dynamic, of_frame.T @ seen.phases], 1)
+        dw2, dhead = d2.T @ seen.hidden1, dheads.T @ seen.hidden2
+        dstatic, ddynamic = of_point @ w_static, d1 @ w_dynamic
+    dtable2, _ = hash_encode_backward(seen.places, table2, field.geometry2, dstatic, want_coords=False)
+    dtable3, _ = hash_encode_backward(seen.places, table3, field.geometry3, ddynamic, seen.times)
+    dbias = dheads.sum(0)
+    return [dtable2, dtable3, dw1, d1.sum(0), dw2, d2.sum(0), dhead[:2], dbias[:2], dhead[2:], dbias[2:]]
+
+
+class FieldPlan:
+    """A field at fixed points xy [N, 2]: what does not depend on the time is computed once."""
+
+    def __init__(self, field: Field, xy: Tensor) -> None:
+        """Prepare the evaluation. Raises ShapeError, BackendError."""
+        self._field, self._places = field, field.places(xy)
+        w_static, self._w_dynamic, self._w_time = (part.contiguous() for part in field.split())
+        static = hash_encode(self._places, field.tensors[0], field.geometry2)
+        with exact_products():
+            self._fixed = torch.addmm(field.tensors[3], static, w_static.T)
+        scale = [field.mean_scale] * 2 + [field.colour_scale] * 3
+        self._scale = xy.new_tensor(scale)
+
+    def evaluate(self, t: Sequence[float] | Tensor) -> tuple[Tensor, Tensor]:
+        """(dmean [B, N, 2] in pixels, dcolour [B, N, 3] in the coded colour space) at times t [B], float32, scaled."""
+        field = self._field
+        when = torch.as_tensor(t, dtype=torch.float32, device=self._places.device)
+        with exact_products():
+            of_time = field.time_features(when) @ self._w_time.T
+        if len(field.tensors[3]) <= MAX_FUSED:
+            heads = self._fused(field.times(when), of_time)
+        else:
+            heads = self._layered(field.times(when), of_time)
+        scaled = heads * self._scale
+        return scaled[..., :2], scaled[..., 2:]
+
+    def _fused(self, times: Tensor, of_time: Tensor) -> Tensor:
+        field = self._field
+        layers = self._fixed, of_time, self._w_dynamic, *field.tensors[4:6], *field.head()
+        return fused_heads(self._places, times, field.tensors[1], field.geometry3, *layers)
+
+    def _layered(self, times: Tensor, of_time: Tensor) -> Tensor:
+        field = self._field
+        (w2, b2), (weight, bias) = field.tensors[4:6], field.head()
+        dynamic = hash_encode(self._places, field.tensors[1], field.geometry3, times)
+        with exact_products():
+            fixed = (self._fixed[None] + of_time[:, None]).flatten(0, 1)
+            hidden1 = torch.addmm(fixed, dynamic, self._w_dynamic.T).relu_()
+            hidden2 = torch.addmm(b2, hidden1, w2.T).relu_()
+            return torch.addmm(bias, hidden2, weight.T).view(len(times), len(self._places), 5)
+
+
+@contextmanager
+def exact_products() -> Iterator[None]:
+    """Matrix products in float32 proper: TF32 has 10 bits, and pictures would leave the bounds of SPEC 8.2."""
+    settings = torch.backends.cuda.matmul
+    before = settings.allow_tf32
+    if before:
+        settings.allow_tf32 = False
+    try:
+        yield
+    finally:
+        if before:
+            settings.allow_tf32 = True

@@ -5,6 +5,7 @@ What does not depend on time is computed once per GoP, in float64, and kept in f
 engine `reference` everything stays in float64: that path defines the picture.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 
 from gscodec.format.dequant import FieldParameters, GopParameters
 from gscodec.format.errors import Place
+from gscodec.format.gop import GAUSSIAN_BYTES
 from gscodec.format.limits import Limits
 from gscodec.format.records import (
     BLEND_NORMALISED,
@@ -38,6 +40,7 @@ from gscodec.kernels import (
 
 # Rows: luma, red-blue, green-magenta axis of the orthonormal YCC space; rgb = ycc @ YCC_TO_RGB.
 YCC_TO_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+PIXELS_PER_BYTE = 8  # the kernel lists a Gaussian, in 4 bytes, once for every 32 lines that it covers
 MIN_EXTENT, MAX_EXTENT, MAX_LOG = 2.0**-4, 2.0**14, 16.0
 
 
@@ -115,6 +118,9 @@ class GopRenderer:
             self._prepare_colour(params, _colour_matrix(params))
             self._prepare_time(params)
         size = (header.width, header.height)
+        inputs = 0 if params.field is None else params.field.grid2.width  # of each Gaussian, kept from frame to frame
+        self._bytes = params.gaussian_count * (GAUSSIAN_BYTES + 4 * inputs) + 16 * math.prod(self.view.shape)
+        self._limits.check("memory", self._bytes)
         self._plan = _field(params, size, threads, backend) if params.field else None
 
     def _prepare_geometry(self, params: GopParameters, scale: np.ndarray) -> None:
@@ -197,9 +203,11 @@ class GopRenderer:
     def draw(self, g: Gaussians2D, out: np.ndarray | None = None) -> np.ndarray:
         """Sum the Gaussians into pixels, after checking the work against the limits."""
         size = self.view.shape
-        covered = int(covered_pixels(g.mean, g.conic, size) / self._enlarged)
+        drawn = int(covered_pixels(g.mean, g.conic, size))
+        covered = int(drawn / self._enlarged)
         self._limits.check("covered_pixels", covered)
         covered_pixels_in_level(self._place, covered, self._level)
+        self._limits.check("memory", self._bytes + drawn // PIXELS_PER_BYTE)
         if self._deep:
             return _copy_into(out, self._draw_deep(g))
         if self._exact:

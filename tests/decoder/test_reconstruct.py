@@ -13,7 +13,7 @@ from gscodec.format.dequant import GopParameters, dequantise
 from gscodec.format.errors import FormatError, LimitError
 from gscodec.format.limits import LEVELS, Limits
 from gscodec.kernels import last_engine
-from gscodec_cli.decoder.reconstruct import GopRenderer, View
+from gscodec_cli.decoder.reconstruct import GopRenderer, View, make_view
 from tests.decoder.synthetic import make_gop, make_header
 
 ALL = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field")
@@ -197,3 +197,18 @@ def test_drawing_larger_is_the_callers_wish(monkeypatch):
     limits = Limits(covered_pixels=covered)
     GopRenderer(params, header, limits=limits).render(0)
     GopRenderer(params, header, limits=limits, view=View((480, 320), (0, 0, 480, 320))).render(0)
+
+
+@pytest.mark.parametrize("tools", [(), ("field",)])
+def test_memory_for_drawing_is_checked_before_it_is_taken(tools):
+    header = make_header(64, 64, 1)
+    params = dequantise(make_gop(header, 0, 1, 500, tools=tools, log_extent=(3.0, 0.1)), header)
+    GopRenderer(params, header, limits=Limits(memory=600_000)).render(0)
+    with pytest.raises(LimitError, match="--limit-memory"):
+        GopRenderer(params, header, limits=Limits(memory=500 * 400))
+    large = make_view(header, (640, 640))
+    GopRenderer(params, header, view=large, limits=Limits(memory=30_000_000))
+    with pytest.raises(LimitError, match="--limit-memory"):
+        GopRenderer(params, header, view=large, limits=Limits(memory=6_000_000))
+    with pytest.raises(LimitError, match="--limit-memory"):  # what the kernel keeps for each line it draws on
+        GopRenderer(params, header, view=large, limits=Limits(memory=7_000_000)).render(0)

@@ -11,6 +11,7 @@ from .field import FieldPlan, FieldWeights, field_backward, field_forward
 from .gaussians import Gaussians2D, chol_to_conic
 from .loss import mixture_bits, splat_loss
 from .optimiser import adam_step
+from .quantise import quantise
 from .raster import covered_pixels, rasterize, rasterize_backward, render_rgb8
 from .registry import Backend, Engine, backends, last_engine
 
@@ -35,6 +36,7 @@ __all__ = [
     "hash_encode_backward",
     "last_engine",
     "mixture_bits",
+    "quantise",
     "rasterize",
     "rasterize_backward",
     "render_rgb8",

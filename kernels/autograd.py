@@ -7,6 +7,7 @@ Tensors are float32, contiguous or made so; gradients are those of the numpy fun
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -14,6 +15,7 @@ from .checks import Array
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .field import FieldWeights, field_backward, field_forward
 from .loss import mixture_bits, splat_loss
+from .quantise import quantise
 from .raster import rasterize, rasterize_backward
 
 
@@ -89,10 +91,37 @@ class MixtureBits(torch.autograd.Function):
         return dx, None, *mixture, None
 
 
+class Quantise(torch.autograd.Function):
+    """apply(steps, seed, threads, *tensors) -> what coding makes of each tensor; gradients pass straight through.
+
+    steps: for each tensor a Tensor of steps, or (parts, limit): row ranges with one symmetric step each. Source:
+    `quantise.quantise`.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, steps: Sequence[Any], seed: int | None, threads: int, *tensors: Tensor) -> Any:
+        arrays, limits, places = [], [], []
+        for tensor, step in zip(tensors, steps, strict=True):
+            parts, limit = (((0, None),), _numpy(step)) if isinstance(step, Tensor) else step
+            places.append(len(parts))
+            arrays += [_numpy(tensor)[begin:end] for begin, end in parts]
+            limits += [limit] * len(parts)
+        found = iter(quantise(arrays, limits, seed, threads=threads))
+        taken = ([next(found) for _ in range(count)] for count in places)
+        return tuple(torch.from_numpy(one[0] if len(one) == 1 else np.concatenate(one)) for one in taken)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return None, None, None, *grads
+
+
 def _scaled(found: Sequence[Array], factor: Tensor) -> list[Tensor]:
     """Gradients that are known already, times that of their loss; changed in place."""
-    tensors = [torch.from_numpy(array) for array in found]
-    return tensors if factor.item() == 1 else [tensor.mul_(factor) for tensor in tensors]
+    number = np.float32(factor.item())
+    if number != 1:
+        for array in found:
+            np.multiply(array, number, out=array)  # torch would wake its threads for it
+    return [torch.from_numpy(array) for array in found]
 
 
 class HashEncode(torch.autograd.Function):

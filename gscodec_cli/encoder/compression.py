@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from gscodec_cli.encoder.model import FIELD_TENSORS, MARGIN, GopModel, field_geometries, norm
-from gscodec_cli.encoder.quantise import COMMITMENT, ResidualVector, Symmetric, Uniform
+from gscodec_cli.encoder.quantise import COMMITMENT, ResidualVector, Symmetric, Uniform, fake_symmetric
 from gscodec_cli.encoder.rate_model import RateModel
 from gscodec_cli.encoder.tools import Tools
 
@@ -76,8 +76,7 @@ class Compression:
             view["motion"] = flat.reshape(params["motion"].shape)
         if tools.drift:
             view["drift"] = self._fake("drift", params["drift"] * size, noise) / size
-        for name, quantiser in self.field.items():
-            view[name] = quantiser.fake(params[name], noise)
+        view.update(fake_symmetric(self.field, params, noise))
         return view
 
     def _fake(self, name: str, x: Tensor, noise: bool) -> Tensor:

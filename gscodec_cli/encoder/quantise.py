@@ -2,15 +2,17 @@
 """Quantisers that can be trained through: uniform scalar and residual vector quantisation (paper 001, appendix C, eq.
 10-13).
 
-Each has one interface: `fake(x, noise)` gives what the decoder will see, with gradients passed straight through (or
-with uniform noise of one step in place of rounding); `symbols(x)` gives the integers of SPEC 5. Knows tensors, not
-bytes.
+Each has one interface: `fake(x, noise)`, of the field's tensors `fake_symmetric`, gives what the decoder will see, with
+gradients passed straight through (or with uniform noise of one step in place of rounding); `symbols(x)` gives the
+integers of SPEC 5. Knows tensors, not bytes.
 """
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
+
+from gscodec.kernels.autograd import Quantise
 
 COMMITMENT = 0.1  # lambda of paper 001 eq. 13
 EMA_DECAY = 0.99
@@ -19,6 +21,11 @@ EMA_DECAY = 0.99
 def _straight_through(x: Tensor) -> Tensor:
     """round(x) forwards, identity backwards."""
     return x + (torch.round(x) - x).detach()
+
+
+def _seed(noise: bool) -> int | None:
+    """A fresh seed of the noise, or None for rounding."""
+    return int(torch.randint(1 << 62, ())) if noise else None
 
 
 class Uniform:
@@ -56,6 +63,9 @@ class Uniform:
 
     def fake(self, x: Tensor, noise: bool) -> Tensor:
         """What decoding gives for x [N, C], or x with uniform noise of one step."""
+        if self.fixed_step is not None:
+            (value,) = Quantise.apply((self.fixed_step,), _seed(noise), 0, x)
+            return value
         step = self.step()
         if noise:
             return x + (torch.rand_like(x) - 0.5) * step
@@ -186,15 +196,16 @@ class Symmetric:
         """Step of each part, rounded to float32 as stored."""
         return [max(float(x[a:b].detach().abs().max()), 1e-8) / self.limit for a, b in self.parts]
 
-    def fake(self, x: Tensor, noise: bool) -> Tensor:
-        """What decoding gives for x, or x with uniform noise of one step."""
-        rows = torch.cat([torch.full((b - a,), s) for (a, b), s in zip(self.parts, self.steps(x), strict=True)])
-        step = rows.reshape(-1, *[1] * (x.dim() - 1))
-        if noise:
-            return x + (torch.rand_like(x) - 0.5) * step
-        return _straight_through(x / step) * step
-
     @torch.no_grad()
     def symbols(self, x: Tensor) -> list[Tensor]:
         """Integers of each part, in the shape of the part."""
         return [torch.round(x[a:b] / s).long() for (a, b), s in zip(self.parts, self.steps(x), strict=True)]
+
+
+def fake_symmetric(quantisers: dict[str, Symmetric], tensors: dict[str, Tensor], noise: bool) -> dict[str, Tensor]:
+    """What decoding gives for each of the tensors that has a quantiser, in one call."""
+    if not quantisers:
+        return {}
+    steps = [(quantiser.parts, quantiser.limit) for quantiser in quantisers.values()]
+    values = Quantise.apply(steps, _seed(noise), 0, *(tensors[name] for name in quantisers))
+    return dict(zip(quantisers, values, strict=True))

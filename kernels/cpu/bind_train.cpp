@@ -71,6 +71,26 @@ void py_adam_step(const std::string& isa, Floats p, std::vector<Array<const floa
   adam_step(k, arrays, {beta1, beta2, epsilon, t}, threads);
 }
 
+// A step array holds one for each column, or one for each value; it is empty where there is a limit.
+void py_quantise(const std::string& isa, std::vector<Array<const float, 1>> x, std::vector<Array<const float, 1>> step,
+                 const std::vector<int>& columns, const std::vector<int>& limit, Floats out, bool noise, uint64_t seed,
+                 int threads) {
+  const Kernels& k = kernels_for(isa);
+  const size_t count = x.size();
+  require(step.size() == count && columns.size() == count && limit.size() == count && out.size() == count,
+          "lists differ in length");
+  std::vector<QuantiserArray> arrays(count);
+  for (size_t i = 0; i < count; ++i) {
+    const size_t n = x[i].shape(0), wanted = columns[i] ? static_cast<size_t>(columns[i]) : n;
+    require(out[i].shape(0) == n && columns[i] >= 0 && columns[i] <= kMostColumns && limit[i] >= 0, "wrong sizes");
+    require(limit[i] > 0 || step[i].shape(0) == wanted, "wrong number of steps");
+    arrays[i] = {x[i].data(), out[i].data(), static_cast<int64_t>(n), step[i].data(), columns[i], limit[i]};
+  }
+  const uint32_t words[2] = {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)};
+  nb::gil_scoped_release release;
+  quantise(k, arrays, noise ? words : nullptr, threads);
+}
+
 }  // namespace
 
 void bind_train(nb::module_& m) {
@@ -78,6 +98,7 @@ void bind_train(nb::module_& m) {
   m.def("splat_loss8", &py_splat_loss<uint8_t>);
   m.def("splat_loss16", &py_splat_loss<uint16_t>);
   m.def("adam_step", &py_adam_step);
+  m.def("quantise", &py_quantise);
   m.def("mixture_bits", &py_mixture_bits);
 }
 

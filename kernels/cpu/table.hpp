@@ -93,6 +93,15 @@ struct Mixture {
   const float* width;    // [components][16] steps, or null: then they come with the rows
 };
 
+constexpr int kMostColumns = 8;
+
+struct Quantiser {
+  const float* step;  // [columns], or one for each value if columns is 0
+  int32_t columns;    // values go through them in turn
+  bool noise;         // of one step, in place of rounding
+  uint32_t seed[2];
+};
+
 constexpr int kFieldPoints = 48;  // points that go through the network together: three F16
 constexpr int kHeads = 5;         // two displacements and three colours
 constexpr int kHeadRows = 8;      // padded
@@ -157,6 +166,8 @@ struct Kernels {
   // Bits of n rows x [n][components], the gradient dx, and the sums [components][kMixtureSums][16] that bind_train folds;
   // step: [n][components] where the mixture has none
   void (*mixture_bits)(const Mixture&, const float* x, const float* step, int64_t n, float* dx, float* sums);
+  // Values [first, first + n) of x to out; `first` is a multiple of 16 * columns
+  void (*quantise)(const Quantiser&, const float* x, int64_t first, int64_t n, float* out);
   // Features of n points, level by level, to out[point * stride + level * features + feature]
   void (*hash_encode)(const HashGrid&, const float* coords, int64_t n, float* out, int64_t stride);
   // Adds the gradient of one level's entries to `dtable`, point after point

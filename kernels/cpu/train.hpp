@@ -7,7 +7,7 @@
 
 namespace gsv {
 
-constexpr int kMostComponents = 8;
+constexpr int kMostComponents = kMostColumns;
 
 // A mixture per column of x: rows of [components][kMixtureParts]
 struct MixtureParameters {
@@ -26,6 +26,18 @@ struct MixtureGradients {
 // dx and `grads`.
 double mixture_bits(const Kernels& k, const MixtureParameters& mixture, const float* x, int64_t n, const float* step,
                     bool step_per_row, float* dx, const MixtureGradients& grads, int threads);
+
+struct QuantiserArray {
+  const float* x;
+  float* out;
+  int64_t count;
+  const float* step;  // [columns], or [count] if columns is 0
+  int32_t columns;
+  int32_t limit;      // if not 0, one step for all instead: the largest magnitude over this
+};
+
+// Rounds arrays to their steps, or adds noise of one step where there is a seed of two words.
+void quantise(const Kernels& k, const std::vector<QuantiserArray>& arrays, const uint32_t* seed, int threads);
 
 struct AdamArray {
   float* param;

@@ -13,6 +13,7 @@ void load_planar(const Band& band, const float* in, int64_t plane);
 void grad_band(const Band& band, const int64_t* slots, float* partials);
 void blend_loss(const Band& band, const Target& target, double* found);
 void mixture_bits(const Mixture& mixture, const float* x, const float* step, int64_t n, float* dx, float* sums);
+void quantise(const Quantiser& quantiser, const float* x, int64_t first, int64_t n, float* out);
 void hash_encode(const HashGrid& grid, const float* coords, int64_t n, float* out, int64_t stride);
 void hash_table_grad(const HashGrid& grid, int level, const float* coords, int64_t n, const float* grad, int64_t stride,
                      float* dtable);

@@ -8,8 +8,13 @@ from dataclasses import asdict, dataclass, fields
 
 @dataclass(frozen=True)
 class GopBits:
-    """Bits per component; `motion` includes colour drift, `headers` everything that is not a parameter."""
+    """Bits per component.
 
+    `carry` says which Gaussians go on from the GoP before; `motion` includes colour drift, `headers` everything that is
+    not a parameter.
+    """
+
+    carry: int = 0
     means: int = 0
     shapes: int = 0
     colours: int = 0

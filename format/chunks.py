@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from . import validate, validate_data
 from .errors import Place
+from .records import SequenceHeader
 from .schema import UVAR, UVAR64, FieldStream, Values
 
 SIGNATURE = bytes((0x89, 0x47, 0x53, 0x56, 0x0D, 0x0A, 0x1A, 0x0A))
-VERSION = (0, 1)
+VERSION = (0, 2)
 CRITICAL = 1
 SEQH, GOPD, INDX, ENDF = "SEQH", "GOPD", "INDX", "ENDF"
 KNOWN = (SEQH, GOPD, INDX, ENDF)
@@ -25,6 +26,7 @@ MEDIA = (STRM, PACK)  # sound and subtitles: what bpp leaves out
 FRAMING = 13  # type, flags, length, CRC
 PREAMBLE = len(SIGNATURE) + 2
 END_LENGTH = FRAMING + 8
+ENTRY_LEAST = 4  # bytes of one line of the index
 ENTRY_BYTES = 256  # memory that one line of the index takes once it is read
 
 
@@ -56,6 +58,7 @@ class GopEntry:
     length: int
     first_frame: int
     frame_count: int
+    entry_delta: int = 0  # GoPs to go back to the independent one that this one's chain begins with
 
     @property
     def end_frame(self) -> int:
@@ -105,27 +108,38 @@ def index_entries(
     fields: FieldStream,
     entries: Sequence[GopEntry] | None,
     span: tuple[int, int] = (0, 1 << 64),
-    most_frames: int = 1 << 32,
+    header: SequenceHeader | None = None,
 ) -> list[GopEntry]:
-    """Transfer gop_index() (SPEC 5.13). GoPs must lie in the bytes of `span` and hold at most `most_frames` frames."""
+    """Transfer gop_index() (SPEC 5.13). GoPs must lie in the bytes of `span` and be as short as `header` says."""
     v: Values = {} if entries is None else {"gop_count": len(entries)}
     count = fields.field(v, "gop_count", UVAR)
     if fields.reading:
-        validate.bytes_are_there(fields.place, 3 * count, fields.remaining)
+        validate.bytes_are_there(fields.place, ENTRY_LEAST * count, fields.remaining)
     out: list[GopEntry] = []
     end = frame = 0
     for i in range(count):
-        names = f"offset_delta[{i}]", f"length[{i}]", f"frame_count[{i}]"
+        names = f"offset_delta[{i}]", f"length[{i}]", f"frame_count[{i}]", f"entry_delta[{i}]"
         w: Values = {}
         if entries is not None:
             entry = entries[i]
-            w = dict(zip(names, (entry.offset - end, entry.length, entry.frame_count), strict=True))
+            w = dict(zip(names, (entry.offset - end, entry.length, entry.frame_count, entry.entry_delta), strict=True))
         fields.field(w, names[0], UVAR64)
         fields.field(w, names[1], UVAR)
         start, end = end + w[names[0]], end + w[names[0]] + w[names[1]]
         validate_data.index_inside_file(fields.place, start, end, span)
         fields.field(w, names[2], UVAR)
-        validate.gop_frame_count(fields.place, w[names[2]], most_frames)
-        out.append(GopEntry(start, end - start, frame, w[names[2]]))
+        if header is not None:
+            validate.gop_frame_count(fields.place, w[names[2]], header.max_gop_frames)
+        fields.field(w, names[3], UVAR)
+        validate_data.entry_delta(fields.place, w[names[3]], out[-1].entry_delta if out else -1)
+        out.append(GopEntry(start, end - start, frame, w[names[2]], w[names[3]]))
+        check_entry(out, header, fields.place)
         frame += w[names[2]]
     return out
+
+
+def check_entry(table: Sequence[GopEntry], header: SequenceHeader | None, at: Place) -> None:
+    """FormatError if the last GoP of `table` is farther from where its chain is entered than `header` says."""
+    if header is not None:
+        distance = table[-1].end_frame - table[-1 - table[-1].entry_delta].first_frame
+        validate.entry_is_near(at, distance, header.max_entry_distance)

@@ -19,6 +19,7 @@ from .chunks import (
     END_LENGTH,
     ENDF,
     ENTRY_BYTES,
+    ENTRY_LEAST,
     FRAMING,
     GOPD,
     INDX,
@@ -30,6 +31,7 @@ from .chunks import (
     VERSION,
     Chunk,
     GopEntry,
+    check_entry,
     check_preamble,
     checked_payload,
     index_entries,
@@ -40,14 +42,17 @@ from .errors import Place
 from .gop import write_gop
 from .limits import Limits
 from .media import MediaOrder
-from .records import GopRecord, SequenceHeader
+from .records import REFERENCE_PREVIOUS, GopRecord, SequenceHeader
 from .schema import LE64, Entry, FieldStream, Values
 from .sequence import sequence_header
 from .source import GopOrder, GopSource
 
 
 class ContainerWriter:
-    """Writes a file front to back. The caller opens, closes and renames; `close` here ends the stream."""
+    """Writes a file front to back; a GoP may be predicted from the one added before it.
+
+    The caller opens, closes and renames; `close` here ends the stream.
+    """
 
     def __init__(self, file: BinaryIO, header: SequenceHeader) -> None:
         self.header = header
@@ -55,6 +60,7 @@ class ContainerWriter:
         self.bits = GopBits()  # of the GoPs' payloads
         self.media_bytes = 0  # of sound and subtitles, which bpp leaves out
         self._file, self._offset = file, 0
+        self._last: GopRecord | None = None
         fields = FieldStream(chunk="SEQH to be written")
         sequence_header(fields, header)
         self._write(SIGNATURE + bytes(VERSION))
@@ -75,14 +81,21 @@ class ContainerWriter:
         return self.entries[-1].end_frame if self.entries else 0
 
     def add_gop(self, record: GopRecord) -> GopEntry:
-        """Code and append one GoP; GoPs come in display order."""
-        payload, bits = write_gop(record, self.header)
+        """Code and append one GoP; GoPs come in display order. Raises FormatError, ValueError as write_gop."""
+        payload, bits = write_gop(record, self.header, self._last)
+        entry = self.add_payload(payload, record.frame_count, predicted=record.reference_mode == REFERENCE_PREVIOUS)
         self.bits += bits
-        return self.add_payload(payload, record.frame_count)
+        self._last = record
+        return entry
 
-    def add_payload(self, payload: bytes, frame_count: int) -> GopEntry:
-        """Append a GOPD payload made by write_gop."""
-        entry = GopEntry(self._offset, len(payload) + FRAMING, self.frame_count, frame_count)
+    def add_payload(self, payload: bytes, frame_count: int, *, predicted: bool = False) -> GopEntry:
+        """Append a GOPD payload made by write_gop, `predicted` from the GoP before or not."""
+        at = Place(self._offset, "GoP to be written")
+        validate.reference_is_there(at, bool(self.entries) or not predicted)
+        delta = self.entries[-1].entry_delta + 1 if predicted else 0
+        entry = GopEntry(self._offset, len(payload) + FRAMING, self.frame_count, frame_count, delta)
+        check_entry([*self.entries[-delta:], entry] if delta else [entry], self.header, at)
+        self._last = None
         self._write(write_chunk(GOPD, payload))
         self.entries.append(entry)
         return entry
@@ -151,9 +164,9 @@ class ContainerReader(GopSource):
         validate_data.index_is_there(fields.place, found)
         index = self.chunk_at(offset)
         validate_data.index_matches(Place(offset), "end of the INDX chunk", index.offset + index.length, end.offset)
-        self.limits.check("memory", ENTRY_BYTES * (index.payload_length // 3))
+        self.limits.check("memory", ENTRY_BYTES * (index.payload_length // ENTRY_LEAST))
         fields = self._payload_stream(index)
-        self.gop_table = tuple(index_entries(fields, None, (low, index.offset), self.header.max_gop_frames))
+        self.gop_table = tuple(index_entries(fields, None, (low, index.offset), self.header))
         fields.finish()
         frames = sum(entry.frame_count for entry in self.gop_table)
         validate_data.index_frames(fields.place, frames, self.header.frame_count)

@@ -10,12 +10,16 @@ import numpy as np
 
 from . import entropy, validate, validate_data
 from .accounting import GopBits as GopBits  # callers meet it here
+from .carry import carry_data, check_windows, difference
 from .coded import coded_planes
 from .field import field_hash
 from .limits import Limits
 from .morton import morton_decode, morton_encode
+from .prediction import Prediction, grid_spans
 from .records import (
     BLEND_NORMALISED,
+    REFERENCE_INDEPENDENT,
+    REFERENCE_PREVIOUS,
     SHAPE_CHOLESKY,
     WINDOW_RAMP,
     ColourData,
@@ -33,12 +37,16 @@ from .schema import F32, SVAR64, U8, UVAR, Entry, FieldStream, Values
 GAUSSIAN_BYTES = 400  # rough memory per Gaussian while a GoP is decoded: symbols, parameters, one frame's working set
 
 
-def write_gop(record: GopRecord, header: SequenceHeader) -> tuple[bytes, GopBits]:
-    """The GOPD payload of `record` and its bits by component. FormatError if the record breaks a rule."""
+def write_gop(record: GopRecord, header: SequenceHeader, reference: GopRecord | None = None) -> tuple[bytes, GopBits]:
+    """The GOPD payload of `record` and its bits by component.
+
+    `reference` is the GoP before it, needed if `reference_mode` is 1. FormatError if the record breaks a rule,
+    ValueError if it does not go on from `reference`.
+    """
     io = FieldStream(chunk="GoP to be written")
-    _gop(io, header, Limits(), record)
+    _gop(io, header, Limits(), record, reference)
     payload = io.getvalue()
-    validate.gaussians_have_bits(io.place, record.gaussian_count, len(payload))
+    validate.gaussians_have_bits(io.place, record.gaussian_count - record.carried_count, len(payload))
     if record.field:
         validate_data.parameters_have_bytes(io.place, sum(map(len, record.field.tensors)), len(payload))
     return payload, io.bits
@@ -48,6 +56,7 @@ def read_gop(
     payload: bytes,
     header: SequenceHeader,
     limits: Limits | None = None,
+    reference: GopRecord | None = None,
     *,
     offset: int = 0,
     chunk: str = "GoP",
@@ -55,10 +64,11 @@ def read_gop(
 ) -> tuple[GopRecord, GopBits]:
     """The record in a GOPD payload that starts at byte `offset` of the file, and its bits by component.
 
-    The bits sum to 8 * len(payload); `trace` receives every field. Raises FormatError, LimitError.
+    `reference` is the GoP before it, needed if `reference_mode` is 1. The bits sum to 8 * len(payload); `trace`
+    receives every field. Raises FormatError, LimitError.
     """
     io = FieldStream(payload, offset=offset, chunk=chunk, trace=trace)
-    record = _gop(io, header, limits or Limits(), None)
+    record = _gop(io, header, limits or Limits(), None, reference)
     io.finish()
     return record, io.bits
 
@@ -71,24 +81,25 @@ def read_gop_header(
     return _gop_header(io, header, limits or Limits(), None)
 
 
-def _gop(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None) -> GopRecord:
+def _gop(
+    io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None, reference: GopRecord | None
+) -> GopRecord:
     h = _gop_header(io, header, limits, r)
-    count = h.gaussian_count
+    count, p = h.gaussian_count, None
+    if h.reference_mode == REFERENCE_PREVIOUS:
+        with io.component("carry"), io.scope("carry_data"):
+            p = carry_data(io, header, h, r, reference)
     with io.component("means"), io.scope("mean_data"):
-        mean = _mean_data(io, header, r and r.mean, count)
+        mean = _mean_data(io, header, r and r.mean, count, p)
     with io.component("shapes"), io.scope("shape_data"):
-        shape = _shape_data(io, r and r.shape, count)
+        shape = _shape_data(io, r and r.shape, count, p)
     with io.component("colours"), io.scope("colour_data"):
-        colour = _colour_data(io, r and r.colour, count)
+        colour = _colour_data(io, r and r.colour, count, p)
     with io.component("motion"):
-        motion = _motion_data(io, r and r.motion, h.motion_degree, count) if h.motion_degree else None
-        drift = (
-            DriftData(coded_planes(io, "drift_data", r and r.drift and r.drift.coded, 3, count))
-            if h.colour_drift
-            else None
-        )
+        motion = _motion_data(io, r and r.motion, h.motion_degree, count, p) if h.motion_degree else None
+        drift = _drift_data(io, r and r.drift, count, p) if h.colour_drift else None
     with io.component("windows"), io.scope("window_data"):
-        window = _window_data(io, r and r.window, count) if h.window_type == WINDOW_RAMP else None
+        window = _window_data(io, r and r.window, count, p) if h.window_type == WINDOW_RAMP else None
     field = None
     if h.field_type:
         with io.component("field_tables"), io.scope("field_hash"):
@@ -109,6 +120,7 @@ def _gop(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord |
         drift=drift,
         window=window,
         field=field,
+        carried=p and p.carried,
     )
 
 
@@ -126,7 +138,7 @@ def _header_values(r: GopRecord | None) -> Values:
         "blend_mode": r.blend_mode,
         "background": r.background,
         "blend_epsilon": r.blend_epsilon,
-        "motion_degree": len(r.motion.degrees) if r.motion else 0,
+        "motion_degree": r.motion_degree,
         "colour_drift": int(r.drift is not None),
         "window_type": int(r.window is not None),
         "field_type": int(r.field is not None),
@@ -139,8 +151,11 @@ def _gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopR
         pts = gop_span(io, header, v)
         io.field(v, "reference_mode", U8)
         validate.reference_mode(io.place, v["reference_mode"])
+        validate.reference_is_there(io.place, v["first_frame"] > 0 or v["reference_mode"] == REFERENCE_INDEPENDENT)
         io.field(v, "gaussian_count", UVAR)
         _check_gaussian_count(io, header, limits, v["gaussian_count"])
+        if io.reading and v["reference_mode"] == REFERENCE_INDEPENDENT:
+            validate.gaussians_have_bits(io.place, v["gaussian_count"], io.payload_length)
         io.field(v, "blend_mode", U8)
         validate.blend_mode(io.place, v["blend_mode"])
         if v["blend_mode"] == BLEND_NORMALISED:
@@ -192,29 +207,51 @@ def _check_gaussian_count(io: FieldStream, header: SequenceHeader, limits: Limit
     validate.gaussians_in_level(io.place, count, header.level)
     limits.check("gaussians", count)
     limits.check("memory", count * GAUSSIAN_BYTES + 16 * header.width * header.height)
-    if io.reading:
-        validate.gaussians_have_bits(io.place, count, io.payload_length)
 
 
-def _mean_data(io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int) -> MeanData:
+def _mean_data(
+    io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int, p: Prediction | None
+) -> MeanData:
+    if p is not None:
+        return _predicted_mean_data(io, header, mean, count, p)
     v: Values = {} if mean is None else {"fraction_bits": mean.fraction_bits, "margin": mean.margin}
     io.field(v, "fraction_bits", U8)
     validate_data.fraction_bits(io.place, v["fraction_bits"])
     io.field(v, "margin", U8)
-    spans = tuple((side + 2 * v["margin"]) << v["fraction_bits"] for side in (header.width, header.height))
+    spans = grid_spans(header, v["fraction_bits"], v["margin"])
     validate_data.grid_span(io.place, max(spans))
-    if mean is not None:
-        _check_grid(io, mean.grid, spans)
-        gaps = np.diff(morton_encode(mean.grid), prepend=0)
+    return MeanData(v["fraction_bits"], v["margin"], _gaps(io, mean and mean.grid, count, spans))
+
+
+def _gaps(io: FieldStream, grid: np.ndarray | None, count: int, spans: tuple[int, int]) -> np.ndarray:
+    """Transfer [count, 2] grid positions in Morton order."""
+    if grid is not None:
+        _check_grid(io, grid, spans)
+        gaps = np.diff(morton_encode(grid), prepend=0)
         if np.any(gaps < 0):
             raise ValueError("the means are not in Morton order; sort the Gaussians with morton_order()")
         entropy.gap_plane(io, "gap", gaps, count)
-        return mean
+        return grid
     gaps = entropy.gap_plane(io, "gap", None, count)
     validate_data.gaps_do_not_overflow(io.place, float(gaps.sum(dtype=np.float64)))
-    grid = morton_decode(np.cumsum(gaps))
-    _check_grid(io, grid, spans)
-    return MeanData(v["fraction_bits"], v["margin"], grid)
+    found = morton_decode(np.cumsum(gaps))
+    _check_grid(io, found, spans)
+    return found
+
+
+def _predicted_mean_data(
+    io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int, p: Prediction
+) -> MeanData:
+    grid = None if mean is None else mean.grid
+    spans = grid_spans(header, p.mean.fraction_bits, p.mean.margin)
+    columns = []
+    for axis in (0, 1):
+        source = None if grid is None else grid[: p.count, axis]
+        columns.append(difference(io, f"mean_delta[{axis}]", p.mean.grid[:, axis], source))
+    carried = np.stack(columns, axis=1)
+    _check_grid(io, carried, spans)
+    new = _gaps(io, None if grid is None else grid[p.count :], count - p.count, spans)
+    return MeanData(p.mean.fraction_bits, p.mean.margin, np.concatenate([carried, new]))
 
 
 def _check_grid(io: FieldStream, grid: np.ndarray, spans: tuple[int, ...]) -> None:
@@ -224,14 +261,20 @@ def _check_grid(io: FieldStream, grid: np.ndarray, spans: tuple[int, ...]) -> No
         validate_data.means_in_grid(io.place, int(x), int(y), (spans[0], spans[1]))
 
 
-def _shape_data(io: FieldStream, shape: ShapeData | None, count: int) -> ShapeData:
+def _shape_data(io: FieldStream, shape: ShapeData | None, count: int, p: Prediction | None) -> ShapeData:
+    if p is not None:
+        coded = coded_planes(io, "shape", shape and shape.coded, 3, count, p.shape)
+        return ShapeData(p.reference.shape.shape_type, coded)
     v: Values = {} if shape is None else {"shape_type": shape.shape_type}
     io.field(v, "shape_type", U8)
     validate_data.shape_type(io.place, v["shape_type"])
     return ShapeData(v["shape_type"], coded_planes(io, "shape", shape and shape.coded, 3, count))
 
 
-def _colour_data(io: FieldStream, colour: ColourData | None, count: int) -> ColourData:
+def _colour_data(io: FieldStream, colour: ColourData | None, count: int, p: Prediction | None) -> ColourData:
+    if p is not None:
+        coded = coded_planes(io, "colour", colour and colour.coded, 3, count, p.colour)
+        return ColourData(p.reference.colour.colour_space, p.reference.colour.colour_norm, coded)
     v: Values = {}
     if colour is not None:
         v = {"colour_space": colour.colour_space, "colour_norm": colour.colour_norm}
@@ -243,27 +286,45 @@ def _colour_data(io: FieldStream, colour: ColourData | None, count: int) -> Colo
     return ColourData(v["colour_space"], v["colour_norm"], coded)
 
 
-def _motion_data(io: FieldStream, motion: MotionData | None, degree: int, count: int) -> MotionData:
+def _motion_data(
+    io: FieldStream, motion: MotionData | None, degree: int, count: int, p: Prediction | None
+) -> MotionData:
     parts = motion.degrees if motion else (None,) * degree
-    return MotionData(tuple(coded_planes(io, f"motion[{k}]", part, 2, count) for k, part in enumerate(parts, 1)))
+    expected = p.motion if p else (None,) * degree
+    pairs = enumerate(zip(parts, expected, strict=True), 1)
+    return MotionData(tuple(coded_planes(io, f"motion[{k}]", part, 2, count, base) for k, (part, base) in pairs))
 
 
-def _window_data(io: FieldStream, window: WindowData | None, count: int) -> WindowData:
+def _drift_data(io: FieldStream, drift: DriftData | None, count: int, p: Prediction | None) -> DriftData:
+    return DriftData(coded_planes(io, "drift_data", drift and drift.coded, 3, count, p and p.drift))
+
+
+def _window_data(io: FieldStream, window: WindowData | None, count: int, p: Prediction | None) -> WindowData:
+    if p is not None and p.window is not None:
+        old = p.window
+        check_windows(io, old.birth, old.duration)
+        birth, duration = _lives(io, window, count, p.count)
+        lives = np.concatenate([old.birth, birth]), np.concatenate([old.duration, duration])
+        return WindowData(old.edge, old.denominator, *lives)
     v: Values = {} if window is None else {"edge": window.edge, "denominator": window.denominator}
     io.field(v, "edge", F32)
     validate_data.window_edge(io.place, v["edge"])
     io.field(v, "denominator", U8)
     validate_data.window_denominator(io.place, v["denominator"])
-    birth = entropy.plane(io, "birth", window and window.birth, count)
-    duration = entropy.plane(io, "duration", window and window.duration, count)
-    if count:
-        validate_data.window_birth(io.place, int(birth.min()), int(birth.max()))
-        validate_data.window_duration(io.place, int(duration.min()), int(duration.max()))
-    return WindowData(v["edge"], v["denominator"], birth, duration)
+    return WindowData(v["edge"], v["denominator"], *_lives(io, window, count, 0))
+
+
+def _lives(io: FieldStream, window: WindowData | None, count: int, carried: int) -> tuple[np.ndarray, np.ndarray]:
+    """Transfer birth and duration of the Gaussians that are not carried."""
+    birth = entropy.plane(io, "birth", window and window.birth[carried:], count - carried)
+    duration = entropy.plane(io, "duration", window and window.duration[carried:], count - carried)
+    check_windows(io, birth, duration)
+    return birth, duration
 
 
 def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape: ShapeData, colour: ColourData) -> None:
     tools = {
+        "prediction": h.reference_mode != REFERENCE_INDEPENDENT,
         "normalised blending": h.blend_mode == BLEND_NORMALISED,
         "polynomial motion": h.motion_degree > 0,
         "colour drift": h.colour_drift == 1,

@@ -116,6 +116,7 @@ def _joint_header(pieces: Sequence[Piece]) -> SequenceHeader:
         level=max(header.level for header in headers),
         frame_duration=durations.pop() if len(durations) == 1 else 0,
         max_gop_frames=max(header.max_gop_frames for header in headers),
+        max_entry_distance=max(header.max_entry_distance for header in headers),
         frame_count=sum(piece.frame_count for piece in pieces),
     )
 
@@ -141,7 +142,8 @@ def _copy(piece: Piece, writer: ContainerWriter, streams: Sequence[StreamInfo], 
         if index > piece.gops[0]:
             _copy_unknown(reader, writer, index)
         _copy_packets(piece, writer, index, streams, shift)
-        writer.add_payload(_moved(piece, index, writer, shift), reader.gop_table[index].frame_count)
+        entry, moved = reader.gop_table[index], _moved(piece, index, writer, shift)
+        writer.add_payload(moved, entry.frame_count, predicted=entry.entry_delta > 0)
     if piece.gops[-1] + 1 == reader.gop_count:
         _copy_unknown(reader, writer, reader.gop_count)
         _copy_packets(piece, writer, reader.gop_count, streams, shift)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 PROFILES = {0: "stgv", 1: "main"}
-REFERENCE_INDEPENDENT = 0
+REFERENCE_INDEPENDENT, REFERENCE_PREVIOUS = 0, 1
 BLEND_SUM, BLEND_NORMALISED = 0, 1
 WINDOW_NONE, WINDOW_RAMP = 0, 1
 FIELD_NONE, FIELD_HASH = 0, 1
@@ -83,6 +83,10 @@ class SequenceHeader(Record):
     time_base_den: int = 25
     frame_duration: int = 1  # ticks; 0 = time stamps are in the GoPs
     start_pts: int = 0
+    max_entry_distance: int = 0  # frames from where a chain of GoPs is entered to its end; at least max_gop_frames
+
+    def __post_init__(self) -> None:
+        self._set(max_entry_distance=max(self.max_entry_distance, self.max_gop_frames))
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +140,7 @@ class MeanData(Record):
 
     fraction_bits: int
     margin: int
-    grid: Int64  # [N, 2] (ix, iy), in Morton order
+    grid: Int64  # [N, 2] (ix, iy); but for carried Gaussians in Morton order
 
     def __post_init__(self) -> None:
         self._set(grid=_int64(self.grid, 2))
@@ -259,7 +263,12 @@ def field_tensor_shapes(
 
 @dataclass(frozen=True, eq=False)
 class GopRecord(Record):
-    """One GoP: frames first_frame .. first_frame + frame_count - 1 of the sequence, as integers."""
+    """One GoP: frames first_frame .. first_frame + frame_count - 1 of the sequence, as integers.
+
+    Symbols are absolute whether or not the GoP is predicted from the one before it. If it is (`reference_mode` 1),
+    `carried` says which Gaussians of that one go on here, [M] rising indices; they come first, in the order they have
+    there, and the quantisers are those of the GoP before.
+    """
 
     first_frame: int
     frame_count: int
@@ -275,8 +284,11 @@ class GopRecord(Record):
     drift: DriftData | None = None
     window: WindowData | None = None
     field: FieldRecord | None = None
+    carried: Int64 | None = None
 
     def __post_init__(self) -> None:
+        if self.carried is not None:
+            self._set(carried=_int64(self.carried))
         self._set(background=_floats(self.background), blend_epsilon=_floats([self.blend_epsilon])[0])
         if self.blend_mode == BLEND_SUM:
             self._set(background=(0.0, 0.0, 0.0), blend_epsilon=1.0)
@@ -285,6 +297,16 @@ class GopRecord(Record):
     def gaussian_count(self) -> int:
         """N."""
         return len(self.mean.grid)
+
+    @property
+    def motion_degree(self) -> int:
+        """Degree of the paths, 0 for none."""
+        return len(self.motion.degrees) if self.motion else 0
+
+    @property
+    def carried_count(self) -> int:
+        """M, the Gaussians that the GoP before has too; they come first."""
+        return 0 if self.carried is None else len(self.carried)
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from .chunks import (
     ANCILLARY,
     ENDF,
     ENTRY_BYTES,
+    ENTRY_LEAST,
     FRAMING,
     GOPD,
     INDX,
@@ -178,9 +179,9 @@ class SalvagedReader(ContainerReader):
             self._take_index(chunk)
 
     def _take_index(self, chunk: Chunk) -> None:
-        self.limits.check("memory", ENTRY_BYTES * (chunk.payload_length // 3))
+        self.limits.check("memory", ENTRY_BYTES * (chunk.payload_length // ENTRY_LEAST))
         fields = self._payload_stream(chunk)
-        self._indexed = index_entries(fields, None, (PREAMBLE, chunk.offset), self.header.max_gop_frames)
+        self._indexed = index_entries(fields, None, (PREAMBLE, chunk.offset), self.header)
         self._index_offset = chunk.offset
         fields.finish()
 
@@ -201,7 +202,7 @@ class SalvagedReader(ContainerReader):
             return  # a fault says so already
         head = self._order.see(self.payload(chunk), chunk.payload_offset)
         index = self.gop_count
-        self.gop_table.append(GopEntry(chunk.offset, chunk.length, head.first_frame, head.frame_count))
+        self.gop_table.append(self.entry_after(chunk, head))
         try:
             self.check_gop(index)
         except FormatError:

@@ -25,6 +25,7 @@ FIELDS = (
     ("frame_duration", UVAR),
     ("start_pts", SVAR64),
     ("max_gop_frames", UVAR),
+    ("max_entry_distance", UVAR),
     ("frame_count", UVAR),
 )
 
@@ -57,3 +58,5 @@ def _check(io: FieldStream, name: str, v: Values) -> None:
         validate.sequence_is_not_empty(at, value)
     elif name in ("profile", "level", "bit_depth", "full_range", "max_gop_frames"):
         getattr(validate, name)(at, value)
+    elif name == "max_entry_distance":
+        validate.entry_distance_holds_a_gop(at, value, v["max_gop_frames"])

@@ -15,6 +15,7 @@ from .chunks import (
     ANCILLARY,
     ENDF,
     ENTRY_BYTES,
+    ENTRY_LEAST,
     FRAMING,
     GOPD,
     INDX,
@@ -59,7 +60,8 @@ class SequentialReader(GopSource):
         self.gop_table: list[GopEntry] = []
         self.faults: list[Fault] = []
         self.ended = False
-        self._file, self._before, self._index_offset = file, "", 0
+        self._file, self._before = file, ""
+        self._index: Chunk | None = None
         self._payloads: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
         self._media, self._media_bytes = MediaOrder(), 0
         self._ancillary: dict[int | None, list[tuple[Chunk, bytes]]] = {}  # by the GoP that follows
@@ -124,7 +126,7 @@ class SequentialReader(GopSource):
         if chunk.kind == GOPD:
             self._add_gop(chunk, payload)
         elif chunk.kind == INDX:
-            self._index_offset = chunk.offset
+            self._index = chunk
             self._check_index(chunk, payload)
         elif chunk.kind == ENDF:
             self.ended = True
@@ -133,12 +135,19 @@ class SequentialReader(GopSource):
     def _add_gop(self, chunk: Chunk, payload: bytes) -> None:
         head = self._order.see(payload, chunk.payload_offset)
         index = self.gop_count
-        self.gop_table.append(GopEntry(chunk.offset, chunk.length, head.first_frame, head.frame_count))
+        self.gop_table.append(self.entry_after(chunk, head))
         self._payloads[index] = payload, chunk.payload_offset
-        while len(self._payloads) > max(KEPT, len(self.gops_to_enter(index))):
+        while len(self._payloads) > max(KEPT, len(self._undecoded(index))):
             self._ancillary.pop(self._payloads.popitem(last=False)[0] or None, None)
+        self.limits.check("memory", sum(len(kept) for kept, _ in self._payloads.values()))
         if self.lenient:
             self._check_whole(index)
+
+    def _undecoded(self, index: int) -> range:
+        """The GoPs that it still takes to decode GoP `index`."""
+        chain = self.gops_to_enter(index)
+        known = [gop for gop in chain if self._decoded and self._decoded[0] == self.gop_table[gop]]
+        return range(known[0], index + 1) if known else chain
 
     def _check_whole(self, index: int) -> None:
         """Take a GoP that cannot be decoded out of the table again."""
@@ -150,9 +159,9 @@ class SequentialReader(GopSource):
             raise
 
     def _check_index(self, chunk: Chunk, payload: bytes) -> None:
-        self.limits.check("memory", ENTRY_BYTES * (chunk.payload_length // 3))
+        self.limits.check("memory", ENTRY_BYTES * (chunk.payload_length // ENTRY_LEAST))
         fields = FieldStream(payload, offset=chunk.payload_offset, chunk=INDX)
-        entries = index_entries(fields, None, (PREAMBLE, chunk.offset), self.header.max_gop_frames)
+        entries = index_entries(fields, None, (PREAMBLE, chunk.offset), self.header)
         fields.finish()
         frames = sum(entry.frame_count for entry in entries)
         validate_data.index_frames(fields.place, frames, self.header.frame_count)
@@ -166,7 +175,11 @@ class SequentialReader(GopSource):
         fields = FieldStream(payload, offset=chunk.payload_offset, chunk=ENDF)
         offset = fields.field({}, "index_offset", LE64)
         fields.finish()
-        validate_data.index_is_there(fields.place, INDX if offset == self._index_offset else "nothing")
+        index = self._index
+        validate_data.index_is_there(fields.place, INDX if index and offset == index.offset else "nothing")
+        if index:
+            end = index.offset + index.length
+            validate_data.index_matches(Place(index.offset), "end of the INDX chunk", end, chunk.offset)
         if not self.lenient:
             validate.frames_are_covered(fields.place, self._order.covered, self.header.frame_count)
 

@@ -13,7 +13,7 @@ from typing import Self
 
 from . import validate, validate_data
 from .accounting import GopBits
-from .chunks import Chunk, GopEntry
+from .chunks import Chunk, GopEntry, check_entry
 from .dequant import dequantise
 from .errors import Place
 from .gop import read_gop, read_gop_header
@@ -34,6 +34,7 @@ class GopSource(ABC):
     gop_table: Sequence[GopEntry]
     size: int  # bytes of the file; of a stream, those read so far
     sequential = False  # read front to back, once: GoPs come in order and earlier ones are gone
+    _decoded: tuple[GopEntry, GopRecord, GopBits] | None = None  # the last GoP that was read
 
     @abstractmethod
     def gop_payload(self, index: int) -> tuple[bytes, int]:
@@ -84,7 +85,7 @@ class GopSource(ABC):
 
         Whoever enters a file, cuts it or judges what damage leaves of it asks here.
         """
-        return range(index, index + 1)  # reference_mode is 0: every GoP stands alone
+        return range(index - self.gop_table[index].entry_delta, index + 1)
 
     def gop_header(self, index: int) -> GopHeader:
         """Only the gop_header() of GoP `index`."""
@@ -96,14 +97,42 @@ class GopSource(ABC):
         return self.read_gop_bits(index)[0]
 
     def read_gop_bits(self, index: int, trace: list[Entry] | None = None) -> tuple[GopRecord, GopBits]:
-        """GoP `index` and the bits of its payload by component; `trace` receives every field."""
+        """GoP `index` and the bits of its payload by component; `trace` receives every field.
+
+        Read in order, every GoP is decoded once; else a predicted GoP takes those of its chain before it with it.
+        """
+        if trace is None and self._decoded and index < self.gop_count and self._decoded[0] == self.gop_table[index]:
+            return self._decoded[1:]
         payload, offset = self.gop_payload(index)
-        name, entry = f"GoP {index}", self.gop_table[index]
-        record, bits = read_gop(payload, self.header, self.limits, offset=offset, chunk=name, trace=trace)
+        name, entry, before = f"GoP {index}", self.gop_table[index], self._reference(index)
+        record, bits = read_gop(payload, self.header, self.limits, before, offset=offset, chunk=name, trace=trace)
         at = Place(offset, name)
         validate_data.index_matches(at, "first_frame", record.first_frame, entry.first_frame)
         validate_data.index_matches(at, "frame_count", record.frame_count, entry.frame_count)
+        validate_data.index_matches(at, "reference_mode", record.reference_mode, int(entry.entry_delta > 0))
+        self._decoded = entry, record, bits
         return record, bits
+
+    def _reference(self, index: int) -> GopRecord | None:
+        """The GoP that GoP `index` is predicted from; its chain is decoded from the last one read or its entry."""
+        *chain, _ = self.gops_to_enter(index)
+        kept = [gop for gop in chain if self._decoded and self._decoded[0] == self.gop_table[gop]]
+        record = None
+        for gop in range(kept[0], index) if kept else chain:
+            record = self.read_gop(gop)  # never deeper than one: what it is predicted from has just been read
+        return record
+
+    def entry_after(self, chunk: Chunk, head: GopHeader) -> GopEntry:
+        """The line of the table for the GoP of `chunk` behind those known. FormatError if it is predicted from another.
+
+        Also if it is farther from where its chain is entered than the header allows.
+        """
+        at, predicted = Place(chunk.payload_offset, f"GoP at frame {head.first_frame}"), head.reference_mode != 0
+        validate.reference_is_there(at, not predicted or (self.gop_count > 0 and self.end_frame == head.first_frame))
+        delta = self.gop_table[-1].entry_delta + 1 if predicted else 0
+        entry = GopEntry(chunk.offset, chunk.length, head.first_frame, head.frame_count, delta)
+        check_entry([*self.gop_table[self.gop_count - delta :], entry], self.header, at)
+        return entry
 
     def ancillary(self, index: int) -> list[tuple[Chunk, bytes]]:
         """The ancillary chunks of known types before GoP `index` and after the one before it, with their payloads.

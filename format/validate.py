@@ -177,6 +177,12 @@ def time_stamp_fits(pts: int) -> str | None:
     return None if -(1 << 63) <= pts < 1 << 63 else f"time stamp {pts} does not fit 64 bits"
 
 
+@rule("C-6.4-11")
+def entry_distance_holds_a_gop(value: int, max_gop_frames: int) -> str | None:
+    """max_entry_distance is at least max_gop_frames."""
+    return None if value >= max_gop_frames else f"max_entry_distance is {value}, expected {max_gop_frames} or more"
+
+
 # 6.5 GoP header
 
 
@@ -213,8 +219,8 @@ def time_stamps_rise(previous: int, first: int) -> str | None:
 
 @rule("C-6.5-6")
 def reference_mode(value: int) -> str | None:
-    """reference_mode is 0."""
-    return between("reference_mode", value, 0, 0)
+    """reference_mode is 0 or 1."""
+    return between("reference_mode", value, 0, 1)
 
 
 @rule("C-6.5-7")
@@ -226,9 +232,9 @@ def gaussians_in_level(count: int, level: int) -> str | None:
 
 @rule("C-6.5-8")
 def gaussians_have_bits(count: int, payload_length: int) -> str | None:
-    """A Gaussian takes at least one bit of the payload."""
+    """A Gaussian that is not carried takes at least one bit of the payload."""
     most = 8 * payload_length
-    return None if count <= most else f"gaussian_count is {count}, a payload of {payload_length} bytes allows {most}"
+    return None if count <= most else f"{count} new Gaussians, a payload of {payload_length} bytes allows {most}"
 
 
 @rule("C-6.5-9")
@@ -278,3 +284,17 @@ def covered_pixels_in_level(covered: int, level: int) -> str | None:
     """The covered pixels of every frame are within the level."""
     most = LEVELS[level].covered_pixels
     return None if covered <= most else f"{covered} covered pixels in a frame, level {level} allows {most}"
+
+
+@rule("C-6.5-17")
+def reference_is_there(there: bool) -> str | None:
+    """A predicted GoP has a GoP before it."""
+    return None if there else "the GoP is predicted from the one before it, and there is none"
+
+
+@rule("C-6.5-18")
+def entry_is_near(distance: int, most: int) -> str | None:
+    """From where a chain of GoPs begins to the end of each are at most max_entry_distance frames."""
+    if distance <= most:
+        return None
+    return f"to show the GoP's last frame {distance} frames must be decoded, max_entry_distance is {most}"

@@ -286,6 +286,12 @@ def index_matches(name: str, found: int | str, indexed: int | str) -> str | None
     return None if found == indexed else f"{name} is {found}, the index says {indexed}"
 
 
+@rule("C-6.13-4")
+def entry_delta(value: int, before: int) -> str | None:
+    """entry_delta is 0, or one more than that of the GoP before (-1 if there is none, so that the first one is 0)."""
+    return None if value in (0, before + 1) else f"entry_delta is {value}, expected 0 or {before + 1}"
+
+
 # 6.14 File end
 
 

@@ -151,7 +151,7 @@ class StreamDecoder:
 
     def _read(self, index: int) -> GopRenderer:
         with self._lock:
-            *_, record = (self.reader.read_gop(gop) for gop in self.reader.gops_to_enter(index))
+            record = self.reader.read_gop(index)
         self._remember_pts(index, record.pts)
         return GopRenderer(
             dequantise(record, self.header),

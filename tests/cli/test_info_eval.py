@@ -18,7 +18,7 @@ KEYS = [
     *("fps", "time_base", "frame_duration", "start_pts", "sample_aspect_ratio", "bit_depth", "colour_primaries"),
     *("transfer_characteristics", "matrix_coefficients", "full_range", "bits", "gop_table"),
 ]
-COMPONENTS = ["means", "shapes", "colours", "codebooks", "field_tables", "mlp", "windows", "motion", "headers"]
+COMPONENTS = ["carry", "means", "shapes", "colours", "codebooks", "field_tables", "mlp", "windows", "motion", "headers"]
 
 
 def test_info_json_has_stable_keys_and_bits_add_up(gsv, clip):

@@ -81,7 +81,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-3": ("variable_time", {HEADER + "pts_delta[0]": u8(0)}),
     "C-6.5-4": ("variable_time", {HEADER + "first_pts": svar(-301)}),
     "C-6.5-5": ("variable_time", {"gop[1].gop_header.first_pts": svar(-200)}),
-    "C-6.5-6": ("tiny", {HEADER + "reference_mode": u8(1)}),
+    "C-6.5-6": ("tiny", {HEADER + "reference_mode": u8(2)}),
     "C-6.5-7": ("tiny", {HEADER + "gaussian_count": uvar((1 << 15) + 1)}),
     "C-6.5-8": ("tiny", {HEADER + "gaussian_count": uvar(1 << 15)}),
     "C-6.5-9": ("tiny", {HEADER + "blend_mode": u8(2)}),
@@ -192,7 +192,7 @@ def broken_files() -> dict[str, bytes]:
     tiny = base("tiny")
     files = {code: edited(*edit) for code, edit in EDITS.items()}
     files["C-6.2-1"] = b"\x88" + tiny[1:]
-    files["C-6.2-2"] = tiny[:9] + b"\x02" + tiny[10:]
+    files["C-6.2-2"] = tiny[:9] + b"\x03" + tiny[10:]
     files["C-6.2-3"] = _with_chunk(tiny, 1, EditedFile(tiny).chunk("SEQH"))
     files["C-6.2-4"] = tiny + b"\0"
     files["C-6.3-2"] = _with_chunk(tiny, 1, EditedChunk("new", b"NEWC", {}, []))

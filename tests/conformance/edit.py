@@ -85,7 +85,7 @@ class EditedFile:
             size = len(chunk.build())
             if chunk.name.startswith("gop["):
                 old = self.table[len(entries)]
-                entries.append(GopEntry(offset, size, old.first_frame, old.frame_count))
+                entries.append(GopEntry(offset, size, old.first_frame, old.frame_count, old.entry_delta))
             offset += size
         fields = FieldStream(trace=(trace := []))
         index_entries(fields, entries)

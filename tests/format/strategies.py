@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import hypothesis.extra.numpy as hnp
@@ -11,7 +12,9 @@ import numpy as np
 from hypothesis import strategies as st
 
 from gscodec.format.morton import morton_order
+from gscodec.format.prediction import candidates, grid_spans
 from gscodec.format.records import (
+    REFERENCE_PREVIOUS,
     Coded,
     ColourData,
     DriftData,
@@ -54,6 +57,7 @@ def headers(draw: st.DrawFn) -> SequenceHeader:
         width=width,
         height=height,
         max_gop_frames=draw(st.integers(1, 4096)),
+        max_entry_distance=draw(st.integers(4096, (1 << 32) - 1)),
         frame_count=frames,
         sar_num=draw(st.integers(1, (1 << 32) - 1)),
         sar_den=draw(st.integers(1, 1000)),
@@ -69,9 +73,9 @@ def headers(draw: st.DrawFn) -> SequenceHeader:
 
 
 @st.composite
-def coded(draw: st.DrawFn, count: int, components: int) -> Coded:
-    """Either quantiser."""
-    if draw(st.booleans()):
+def coded(draw: st.DrawFn, count: int, components: int, uniform: bool = False) -> Coded:
+    """Either quantiser, or a uniform one."""
+    if uniform or draw(st.booleans()):
         steps = tuple(draw(st.lists(positive_f32s, min_size=components, max_size=components)))
         offsets = tuple(draw(st.lists(f32s, min_size=components, max_size=components)))
         return Coded(UniformQuantiser(steps, offsets), draw(arrays((count, components))))
@@ -161,4 +165,74 @@ def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
         ShapeData(draw(st.integers(0, 1)), draw(coded(count, 3))),
         ColourData(draw(st.integers(0, 1)), draw(st.integers(0, 1)), draw(coded(count, 3))),
         **optional,
+    )
+
+
+@st.composite
+def references(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
+    """Independent GoPs that another may be predicted from."""
+    r = draw(gops(header).filter(lambda r: r.first_frame + r.frame_count < header.frame_count))
+    count = r.gaussian_count
+    changes: dict[str, Any] = {
+        "shape": replace(r.shape, coded=draw(coded(count, 3, uniform=True))),
+        "colour": replace(r.colour, coded=draw(coded(count, 3, uniform=True))),
+    }
+    if r.drift:
+        changes["drift"] = DriftData(draw(coded(count, 3, uniform=True)))
+    if r.motion:
+        ratios = draw(st.tuples(st.integers(1, 1 << 16), st.integers(1, 1 << 16)))
+        steps = tuple(ratio * 2.0**-r.mean.fraction_bits for ratio in ratios)
+        speed = draw(arrays((count, 2), st.one_of(st.integers(-9, 9), st.integers(-(1 << 24), 1 << 24))))
+        first = Coded(UniformQuantiser(steps, (draw(f32s), draw(f32s))), speed)
+        others = (draw(coded(count, 2, uniform=True)) for _ in r.motion.degrees[1:])
+        changes["motion"] = MotionData((first, *others))
+    return replace(r, **changes)
+
+
+@st.composite
+def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> GopRecord:
+    """GoPs predicted from `reference`, whose carried Gaussians may have become anything."""
+    first = reference.first_frame + reference.frame_count
+    frames = draw(st.integers(1, min(header.max_gop_frames, header.frame_count - first, 8)))
+    possible = candidates(reference)
+    window, old = reference.window, None
+    if window:
+        old = window.birth - reference.frame_count * window.denominator
+        possible = possible[old[possible] >= -(1 << 20)]
+    chosen = possible[draw(hnp.arrays(np.bool_, len(possible)))]
+    new = draw(st.sampled_from([0, 1, 5, 40]))
+    count = len(chosen) + new
+
+    def like(part: Coded, most: int = HIGHEST) -> Coded:
+        change = draw(arrays((len(chosen), part.columns), st.integers(-(1 << 30), 1 << 30)))
+        symbols = np.concatenate([part.symbols[chosen] + change, draw(arrays((new, part.columns)))])
+        return replace(part, symbols=symbols.clip(-most - (most == HIGHEST), most))
+
+    spans = grid_spans(header, reference.mean.fraction_bits, reference.mean.margin)
+    grid = np.stack([draw(arrays((count,), st.integers(0, span - 1))) for span in spans], axis=1)
+    grid[len(chosen) :] = grid[len(chosen) :][morton_order(grid[len(chosen) :])]
+    tools: dict[str, Any] = {}
+    if window:
+        fresh = draw(windows(new))
+        duration = np.concatenate([draw(arrays((len(chosen),), st.integers(0, 1 << 20))), fresh.duration])
+        tools["window"] = replace(window, birth=np.concatenate([old[chosen], fresh.birth]), duration=duration)
+    if reference.motion:
+        speed, *others = reference.motion.degrees
+        tools["motion"] = MotionData((like(speed, 1 << 24), *map(like, others)))
+    if reference.blend_mode:
+        tools |= {"blend_mode": 1, "background": draw(st.tuples(f32s, f32s, f32s))}
+        tools["blend_epsilon"] = draw(positive_f32s)
+    if header.frame_duration == 0:
+        tools["pts"] = tuple(range(frames))
+    return GopRecord(
+        first,
+        frames,
+        replace(reference.mean, grid=grid),
+        replace(reference.shape, coded=like(reference.shape.coded)),
+        replace(reference.colour, coded=like(reference.colour.coded)),
+        reference_mode=REFERENCE_PREVIOUS,
+        drift=DriftData(like(reference.drift.coded)) if reference.drift else None,
+        field=draw(st.one_of(st.none(), fields())),
+        carried=chosen,
+        **tools,
     )

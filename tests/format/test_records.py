@@ -45,6 +45,24 @@ def test_gops(data: st.DataObject) -> None:
     assert (short.gaussian_count, short.pts) == (record.gaussian_count, record.pts)
 
 
+@settings(max_examples=60)
+@given(st.data())
+def test_predicted_gops(data: st.DataObject) -> None:
+    header = replace(data.draw(strategies.headers()), profile=1, frame_count=1000)
+    reference = data.draw(strategies.references(header))
+    for _ in range(2):
+        record = data.draw(strategies.predicted(header, reference))
+        payload, bits = write_gop(record, header, reference)
+        back, same_bits = read_gop(payload, header, None, reference)
+        assert back == record
+        assert (bits, bits.total) == (same_bits, 8 * len(payload))
+        with pytest.raises(FormatError, match="predicted from the one before"):
+            read_gop(payload, header)
+        reference = record
+        if reference.first_frame + reference.frame_count >= header.frame_count:
+            return
+
+
 @given(st.sampled_from(sorted(DESCRIPTORS)), st.data())
 def test_descriptors(name: str, data: st.DataObject) -> None:
     descriptor = DESCRIPTORS[name]

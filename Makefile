@@ -10,6 +10,7 @@ CLIP ?= samples/pan.mp4
 PRESET ?= medium
 BPP ?= 0.25
 PYTEST_ARGS ?=
+FUZZ_SECONDS ?= 60
 
 BIN := $(VENV)/bin
 PY := $(BIN)/python
@@ -56,6 +57,11 @@ lint: $(VENV)/.extras-$(DEV) build/mypy/gscodec ## ruff, format, mypy and the im
 format: $(VENV)/.extras-$(DEV) ## let ruff rewrite the sources
 	$(BIN)/ruff check --fix $(wildcard $(LINTED))
 	$(BIN)/ruff format $(wildcard $(LINTED))
+
+.PHONY: fuzz
+fuzz: $(VENV)/.extras-$(TEST) ## throw mutated files at the readers and the decoder (FUZZ_SECONDS=60); guided by coverage where atheris installs
+	$(PY) -m pip install --quiet 'atheris>=3' || echo "atheris is not to be had here: fuzzing without coverage" >&2
+	$(PY) -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
 .PHONY: wheel-test
 wheel-test: $(VENV)/.ready ## build the wheel, install it without torch away from the tree, and decode with it

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: MIT
+"""Mutations that know the format: chunks, fields with their descriptors, and checksums made right again."""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from dataclasses import dataclass
+
+from gscodec.format.chunks import ANCILLARY, FRAMING, INDX, KNOWN, PREAMBLE, GopEntry, index_entries
+from gscodec.format.container import ContainerReader
+from gscodec.format.describe import describe
+from gscodec.format.errors import GsvError
+from gscodec.format.schema import DESCRIPTORS, FieldStream
+
+SMALL = (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 1023, 1024, 4095, 4096, 65535, 65536)
+LARGE = tuple((1 << bits) + more for bits in (20, 24, 31, 32, 48, 63, 64) for more in (-1, 0))
+FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e-38, 3.4e38, -3.4e38, 1e20, float("inf"), float("nan"), 2.0**-14, 16384.0)
+TYPES = [kind.encode() for kind in (*KNOWN, *ANCILLARY, "note", "NEWC")]
+
+
+@dataclass
+class Piece:
+    """One chunk taken apart; `repaired` has a right length and checksum."""
+
+    kind: bytes
+    flags: int
+    payload: bytes
+
+    def repaired(self) -> bytes:
+        """The bytes of the chunk."""
+        body = self.kind + bytes((self.flags,)) + len(self.payload).to_bytes(4, "little") + self.payload
+        return body + zlib.crc32(body).to_bytes(4, "little")
+
+
+def take_apart(data: bytes) -> tuple[bytes, list[Piece]]:
+    """(signature and version, chunks); what follows a length that lies becomes the last chunk's payload."""
+    pieces, offset = [], PREAMBLE
+    while offset + FRAMING <= len(data):
+        length = int.from_bytes(data[offset + 5 : offset + 9], "little")
+        end = min(offset + 9 + length, len(data))
+        pieces.append(Piece(data[offset : offset + 4], data[offset + 4], data[offset + 9 : end]))
+        offset = end + 4
+    return data[:PREAMBLE], pieces
+
+
+def put_together(preamble: bytes, pieces: list[Piece], *, reindex: bool) -> bytes:
+    """The file; `reindex` writes INDX and ENDF anew from the GOPD chunks and what they say of their frames."""
+    if reindex:
+        _reindex(len(preamble), pieces)
+    return preamble + b"".join(piece.repaired() for piece in pieces)
+
+
+def _reindex(offset: int, pieces: list[Piece]) -> None:
+    entries: list[GopEntry] = []
+    for piece in pieces:
+        if piece.kind == b"GOPD":
+            entries.append(GopEntry(offset, len(piece.payload) + FRAMING, 0, _frame_count(piece.payload)))
+        elif piece.kind == b"INDX":
+            fields = FieldStream(chunk=INDX)
+            index_entries(fields, entries)
+            piece.payload, index_offset = fields.getvalue(), offset
+        elif piece.kind == b"ENDF" and len(piece.payload) == 8 and entries:
+            piece.payload = locals().get("index_offset", 0).to_bytes(8, "little")
+        offset += len(piece.payload) + FRAMING
+
+
+def _frame_count(payload: bytes) -> int:
+    """The second field of a GoP, or 1."""
+    fields, values = FieldStream(payload), {}
+    try:
+        fields.field(values, "first_frame", DESCRIPTORS["uvar"])
+        count: int = fields.field(values, "frame_count", DESCRIPTORS["uvar"])
+    except GsvError:
+        return 1
+    return max(1, min(count, 4096))
+
+
+def fields_of(data: bytes) -> list[tuple[int, int, str]]:
+    """(offset, length, descriptor) of every field in a payload of a good file."""
+    framing = (".type", ".flags", ".length", ".crc32")
+    return [
+        (entry.offset, entry.length, entry.descriptor)
+        for entry in describe(ContainerReader(data))
+        if "." in entry.name and not entry.name.endswith(framing)
+    ]
+
+
+class Mutator:
+    """Makes inputs from a corpus of good files, of which it knows the fields, or from any bytes."""
+
+    def __init__(self, corpus: list[bytes], seed: int) -> None:
+        self.corpus, self.random = corpus, random.Random(seed)
+        self._fields = [fields_of(data) for data in corpus]
+
+    def make(self) -> bytes:
+        """A new input: a good file with one to four fields changed, then perhaps its structure."""
+        r = self.random
+        number = min(r.randrange(len(self.corpus)) for _ in range(2))  # the small ones more often
+        if r.random() < 0.1:
+            return self.mutate(self.corpus[number])
+        preamble, pieces = take_apart(self.corpus[number])
+        starts = _starts(pieces)
+        for offset, length, descriptor in sorted(
+            r.sample(self._fields[number], k=min(4, r.randint(1, 4))), reverse=True
+        ):
+            place = next(i for i in range(len(starts) - 1, -1, -1) if starts[i] <= offset)
+            inside = offset - starts[place]
+            old = pieces[place].payload
+            field = self._field(descriptor, old[inside : inside + length])
+            pieces[place].payload = old[:inside] + field + old[inside + length :]
+        if r.random() < 0.1:
+            self._shuffle(pieces)
+        return self._finish(preamble, pieces)
+
+    def mutate(self, data: bytes) -> bytes:
+        """Any bytes, changed inside chunks, between them, or without regard for them."""
+        r = self.random
+        if r.random() < 0.15:
+            return self._span(data)
+        preamble, pieces = take_apart(data)
+        if not pieces:
+            return self._span(data) or self.corpus[0]
+        for _ in range(r.randint(1, 3)):
+            piece = r.choice(pieces)
+            piece.payload = self._span(piece.payload)
+        if r.random() < 0.2:
+            self._shuffle(pieces)
+        return self._finish(preamble, pieces)
+
+    def _finish(self, preamble: bytes, pieces: list[Piece]) -> bytes:
+        r = self.random
+        data = put_together(preamble, pieces, reindex=r.random() < 0.85)
+        if r.random() < 0.08:  # damage rather than malice
+            data = data[: r.randrange(len(data) + 1)] if r.random() < 0.5 else self._span(data)
+        return data
+
+    def _field(self, descriptor: str, old: bytes) -> bytes:
+        r = self.random
+        if r.random() < 0.3:
+            return self._span(old)
+        if descriptor == "f32":
+            value = r.choice(FLOATS) if r.random() < 0.7 else r.uniform(-4, 4)
+            return struct.pack("<f", value)
+        if descriptor in ("u8", "le32", "le64"):
+            size = len(old)
+            return (self._number() & ((1 << 8 * size) - 1)).to_bytes(size, "little")
+        if descriptor in DESCRIPTORS:
+            return _leb128(self._number())
+        return self._span(old)
+
+    def _number(self) -> int:
+        r = self.random
+        return r.choice(SMALL) if r.random() < 0.8 else r.choice(LARGE)
+
+    def _span(self, old: bytes) -> bytes:
+        """Bytes flipped, set, cut, repeated, put in, or taken from another file."""
+        r, data = self.random, bytearray(old)
+        for _ in range(r.choice((1, 1, 1, 2, 4))):
+            at = r.randrange(len(data) + 1)
+            length = min(r.choice((1, 1, 2, 4, 8, 32)), len(data) - at)
+            match r.randrange(7):
+                case 0 | 1 if length:
+                    data[at] ^= 1 << r.randrange(8)
+                case 2:
+                    data[at : at + length] = r.randbytes(length)
+                case 3:
+                    data[at : at + length] = b""
+                case 4:
+                    data[at:at] = data[at : at + length] * r.choice((1, 2, 16))
+                case 5:
+                    data[at : at + length] = bytes((r.choice((0, 1, 0x7F, 0x80, 0xFF)),)) * length
+                case _:
+                    other = r.choice(self.corpus)
+                    start = r.randrange(len(other))
+                    data[at : at + length] = other[start : start + r.choice((1, 4, 16, 64))]
+        return bytes(data)
+
+    def _shuffle(self, pieces: list[Piece]) -> None:
+        """Chunks dropped, doubled, swapped, retyped, or taken from another file."""
+        r = self.random
+        at = r.randrange(len(pieces))
+        match r.randrange(5):
+            case 0:
+                del pieces[at]
+            case 1:
+                pieces.insert(at, Piece(**vars(pieces[at])))
+            case 2:
+                other = r.randrange(len(pieces))
+                pieces[at], pieces[other] = pieces[other], pieces[at]
+            case 3:
+                pieces[at].kind, pieces[at].flags = r.choice(TYPES), r.choice((0, 1, 1, 2, 255))
+            case _:
+                pieces.insert(at, r.choice(take_apart(r.choice(self.corpus))[1]))
+
+
+def _starts(pieces: list[Piece]) -> list[int]:
+    """Where the payload of each chunk starts in the file."""
+    starts, offset = [], PREAMBLE
+    for piece in pieces:
+        starts.append(offset + 9)
+        offset += len(piece.payload) + FRAMING
+    return starts
+
+
+def _leb128(number: int) -> bytes:
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    return bytes((*out, number))

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""The fuzzer itself: the same seed gives the same inputs, inputs get past the first checks, failures are kept."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from gscodec.format.container import ContainerReader
+from gscodec.format.salvage import SalvagedReader
+from tests.conformance.broken import broken_files
+from tests.fuzz import run
+from tests.fuzz.mutate import Mutator, put_together, take_apart
+from tests.fuzz.target import LIMITS, exercise
+
+
+@pytest.fixture(scope="module")
+def corpus() -> list[bytes]:
+    return run.corpus()
+
+
+def test_files_survive_being_taken_apart(corpus):
+    for data in corpus:
+        assert put_together(*take_apart(data), reindex=False) == data
+
+
+def test_the_same_seed_gives_the_same_inputs(corpus):
+    first, second, other = (Mutator(corpus, seed) for seed in (4, 4, 5))
+    made = [first.make() for _ in range(50)]
+    assert made == [second.make() for _ in range(50)]
+    assert made != [other.make() for _ in range(50)]
+
+
+def test_good_files_are_drawn_and_broken_ones_refused(corpus):
+    assert {exercise(data) for data in corpus} == {"drawn"}
+    assert {exercise(data) for data in broken_files().values()} <= {"refused", "limited"}
+
+
+def test_many_inputs_get_past_the_checksums(corpus):
+    mutator, outcomes, codes = Mutator(corpus, 1), Counter[str](), set()
+    for _ in range(400):
+        data = mutator.make()
+        outcomes[exercise(data)] += 1
+        codes |= {fault.code for fault in _faults(data)}
+    assert outcomes["drawn"] > 20, outcomes
+    assert outcomes["refused"] > 100, outcomes
+    assert len(codes) > 30, sorted(codes)
+
+
+def _faults(data: bytes) -> list:
+    try:
+        return SalvagedReader(data, LIMITS).faults
+    except Exception as error:
+        return getattr(error, "faults", [])
+
+
+def test_failures_are_kept_once_of_each_kind(corpus, tmp_path, monkeypatch, capsys):
+    def broken(data: bytes) -> str:
+        return ContainerReader(data).header.no_such_field
+
+    monkeypatch.setattr(run, "exercise", broken)
+    tally = run.Tally(tmp_path)
+    for data in corpus[:4]:
+        tally.take(data)
+    assert tally.report() == 1
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == corpus[:1]
+    assert "AttributeError" in capsys.readouterr().err
+    assert tally.outcomes["failed"] == 4

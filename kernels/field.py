@@ -158,6 +158,11 @@ class FieldPlan:
         elif self._engine.name == "triton":
             self._plan = registry.triton().FieldPlan(weights, self._xy)
 
+    @property
+    def device_plan(self) -> Any:
+        """With the engine `triton` the same plan for tensors, `gscodec.kernels.triton.field.FieldPlan`; else None."""
+        return self._plan.device_plan if self._engine.name == "triton" else None
+
     def evaluate(self, t: float, *, threads: int = 0) -> tuple[Array, Array]:
         """(dmean [N, 2] in pixels, dcolour [N, 3] in the coded colour space) at time t in 0..1, float32, scaled."""
         registry.remember(self._engine)

@@ -127,8 +127,8 @@ def gpu_missing() -> str:
 def backend_of_device(device: str) -> tuple[str | None, str]:
     """The backend that draws on `device`, `cpu`, `cuda` or `auto`, and why `auto` does not take a GPU ("" if it does).
 
-    None is the automatic choice for arrays in the computer's memory. Raises BackendError for `cuda` without a GPU and
-    for an unknown name.
+    None is the automatic choice for arrays in the computer's memory; a fallback to it is logged once. Raises
+    BackendError for `cuda` without a GPU and for an unknown name.
     """
     if device == "cpu":
         return None, ""
@@ -137,14 +137,15 @@ def backend_of_device(device: str) -> tuple[str | None, str]:
         return "triton", ""
     if device != "auto":
         raise BackendError(f"device {device!r} is unknown, expected cpu, cuda or auto")
-    if why := gpu_missing():
-        return None, why
+    why = gpu_missing()
     try:
-        triton()
+        if not why:
+            triton()
+            return "triton", ""
     except BackendError as error:
-        _tell_once(f"drawing on the CPU: {error}")
-        return None, str(error)
-    return "triton", ""
+        why = str(error)
+    _tell_once(f"drawing on the CPU: {why}")
+    return None, why
 
 
 def remember(engine: Engine) -> None:

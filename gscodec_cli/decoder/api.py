@@ -18,7 +18,9 @@ import numpy as np
 
 from gscodec.format.limits import Limits
 from gscodec.format.records import PROFILES
+from gscodec.kernels import BackendError, registry
 from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.decoder.device import DeviceDecoder
 from gscodec_cli.errors import BackendMissingError, UsageError
 
 Output = Literal["auto", "numpy", "torch"]
@@ -88,8 +90,10 @@ class VideoDecoder:
 
     source: path, seekable binary file or bytes. size: (width, height) the picture is drawn at (not resampled), the
     coded size by default. crop: (x, y, width, height) in pixels of that picture. dimension_order: `NCHW` as torchcodec,
-    or `NHWC`. device: `cpu`. threads: 0 for all cores. output: `torch` tensors, `numpy` arrays, or `auto`: torch if the
-    program has imported it. backend: a kernel engine. limits: what a file may ask for.
+    or `NHWC`. device: `cpu`; `cuda`, which draws frames in batches and leaves them in the GPU's memory as torch
+    tensors, unless output is `numpy`; `auto`, the GPU where there is one. threads: 0 for all cores. output: `torch`
+    tensors, `numpy` arrays, or `auto`: torch if the program has imported it. backend: a kernel engine, in place of
+    device. limits: what a file may ask for.
 
     Memory does not depend on the length of the clip. Not safe for several threads at once; open one decoder in each.
     Raises FormatError, LimitError, MediaError, UsageError, BackendError, BackendMissingError.
@@ -108,13 +112,16 @@ class VideoDecoder:
         backend: str | None = None,
         limits: Limits | None = None,
     ) -> None:
-        if device != "cpu":
-            raise BackendMissingError(f"device {device!r} is not there: this version draws on 'cpu' only")
+        if device != "cpu" and backend is not None:
+            raise UsageError(f"device={device!r}, backend={backend!r}: use one of them")
+        on_device = _backend_of(device)
         if dimension_order not in ("NCHW", "NHWC"):
             raise UsageError(f"dimension_order is {dimension_order!r}, expected 'NCHW' or 'NHWC'")
-        self._torch = _torch_module(output)
+        self._torch = _torch_module("torch" if on_device and output == "auto" else output)
         self._channels_first = dimension_order == "NCHW"
-        self._decoder = StreamDecoder(source, size=size, crop=crop, backend=backend, threads=threads, limits=limits)
+        engine = on_device or backend
+        self._decoder = StreamDecoder(source, size=size, crop=crop, backend=engine, threads=threads, limits=limits)
+        self._gpu = DeviceDecoder(self._decoder) if on_device else None
         self._timeline = self._decoder.timeline
 
     def __len__(self) -> int:
@@ -128,6 +135,10 @@ class VideoDecoder:
 
     def __iter__(self) -> Iterator[Any]:
         """Frame data in display order; the next GoP is read while one is drawn."""
+        if self._gpu:
+            for batch in self._gpu.batches(range(len(self)), len(self) - 1):
+                yield from self._from_gpu(batch)
+            return
         for rgb in self._decoder.frames(0, len(self)):
             yield self._wrap(self._ordered(rgb))
 
@@ -173,6 +184,8 @@ class VideoDecoder:
         """Data of the picture at a position between frames: 2.5 lies halfway from frame 2 to 3. Raises IndexError."""
         if not 0 <= position <= len(self) - 1:
             raise IndexError(f"position {position} is outside 0..{len(self) - 1}")
+        if self._gpu:
+            return self._from_gpu(self._gpu.draw([position]))[0]
         return self._wrap(self._ordered(self._decoder.frame_at_position(position)))
 
     @property
@@ -229,7 +242,14 @@ class VideoDecoder:
         """Frames [..., H, W, 3] in the asked order; a view, nothing is copied."""
         return np.moveaxis(rgb, -1, -3) if self._channels_first else rgb
 
+    def _from_gpu(self, batch: Any) -> Any:
+        """A batch [N, H, W, 3] on the device in the asked order, there or as a numpy array."""
+        ordered = batch.permute(0, 3, 1, 2) if self._channels_first else batch
+        return ordered if self._torch is not None else ordered.cpu().numpy()
+
     def _data(self, index: int) -> Any:
+        if self._gpu:
+            return self._from_gpu(self._gpu.draw([index]))[0]
         return self._wrap(self._ordered(self._decoder.frame(index)))
 
     def _wrap(self, array: np.ndarray) -> Any:
@@ -237,6 +257,8 @@ class VideoDecoder:
 
     def _batch(self, indices: Sequence[int]) -> Any:
         """Data of several frames in the order given, drawn in display order so that each GoP is read once."""
+        if self._gpu:
+            return self._from_gpu(self._gpu.draw(list(indices)))
         data = np.empty((len(indices), *self._decoder.view.shape, 3), self._decoder.dtype)
         for place in sorted(range(len(indices)), key=lambda k: indices[k]):
             self._decoder.frame(indices[place], data[place])
@@ -247,6 +269,13 @@ class VideoDecoder:
         pts = np.array([self._timeline.seconds(i) for i in indices], np.float64)
         duration = np.array([float(self._timeline.duration(i) * base) for i in indices], np.float64)
         return FrameBatch(self._batch(indices), self._wrap(pts), self._wrap(duration))
+
+
+def _backend_of(device: str) -> str | None:
+    try:
+        return registry.backend_of_device(device)[0]
+    except BackendError as error:
+        raise BackendMissingError(f"device={device!r}: {error}") from None
 
 
 def _torch_module(output: str) -> Any:

@@ -168,8 +168,13 @@ class StreamDecoder:
 
     def frame_at_position(self, position: Fraction | float, out: np.ndarray | None = None) -> np.ndarray:
         """Draw a position between frames; whole numbers are the frames."""
+        renderer, inside = self.enter(position)
+        return renderer.render(inside, out)
+
+    def enter(self, position: Fraction | float) -> tuple[GopRenderer, float]:
+        """The renderer of the GoP that draws `position`, and the position inside it."""
         gop = self._gop_of(position)
-        return self.renderer(gop).render(self._inside(position, gop), out)
+        return self.renderer(gop), self._inside(position, gop)
 
     def _nearest(self, position: Fraction | float) -> int:
         return min(max(math.floor(position + Fraction(1, 2)), 0), self.frame_count - 1)
@@ -197,6 +202,13 @@ class StreamDecoder:
 
         Ends where the last whole GoP of a damaged file or stream does.
         """
+        for renderer, inside in self.entered(positions, last):
+            yield renderer.render(inside)
+
+    def entered(
+        self, positions: Iterable[Fraction | float], last: Fraction | float
+    ) -> Iterator[tuple[GopRenderer, float]]:
+        """For each of `positions`, as that method takes them, the renderer of its GoP and the position inside it."""
         with ThreadPoolExecutor(1, "gop-reader") as pool:
             ahead: Future[GopRenderer] | None = None
             current = -1
@@ -209,7 +221,7 @@ class StreamDecoder:
                         self._gops[current + 1] = ahead.result()
                     renderer, current = self.renderer(gop), gop
                     ahead = pool.submit(self._read, gop + 1) if self._is_next_wanted(gop, last) else None
-                yield renderer.render(self._inside(position, gop))
+                yield renderer, self._inside(position, gop)
 
     def _is_next_wanted(self, gop: int, last: Fraction | float) -> bool:
         """Whether to read GoP `gop` + 1 ahead. Never from a stream: nothing could break off the wait for its bytes."""

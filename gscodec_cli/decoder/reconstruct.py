@@ -61,6 +61,30 @@ class View:
         return self.crop[3], self.crop[2]
 
 
+@dataclass(frozen=True)
+class PreparedGop:
+    """A GoP in the pixels of a view and in RGB, float32 arrays; `plan` evaluates its field.
+
+    mean [N, 2], conic [N, 3], colour [N, 3], motion [N, K, 2], drift [N, 3], life [N, 3] (birth, death, centre) and its
+    edge; scale [2] and matrix [3, 3] of what the field gives; `deep` frames have 16 bits.
+    """
+
+    mean: np.ndarray
+    conic: np.ndarray
+    colour: np.ndarray
+    motion: np.ndarray | None
+    drift: np.ndarray | None
+    life: np.ndarray | None
+    edge: float
+    scale: np.ndarray
+    matrix: np.ndarray
+    plan: Any
+    normalised: bool
+    background: np.ndarray
+    epsilon: float
+    deep: bool
+
+
 def make_view(
     header: SequenceHeader,
     size: tuple[int, int] | None = None,
@@ -203,11 +227,7 @@ class GopRenderer:
     def draw(self, g: Gaussians2D, out: np.ndarray | None = None) -> np.ndarray:
         """Sum the Gaussians into pixels, after checking the work against the limits."""
         size = self.view.shape
-        drawn = int(covered_pixels(g.mean, g.conic, size))
-        covered = int(drawn / self._enlarged)
-        self._limits.check("covered_pixels", covered)
-        covered_pixels_in_level(self._place, covered, self._level)
-        self._limits.check("memory", self._bytes + drawn // PIXELS_PER_BYTE)
+        self.check_work(covered_pixels(g.mean, g.conic, size))
         if self._deep:
             return _copy_into(out, self._draw_deep(g))
         if self._exact:
@@ -224,6 +244,23 @@ class GopRenderer:
             backend=self._backend,
             out=out,
         )
+
+    def check_work(self, drawn: int) -> None:
+        """Raise LimitError or FormatError where a frame whose Gaussians cover `drawn` pixels is not to be drawn."""
+        covered = int(drawn / self._enlarged)
+        self._limits.check("covered_pixels", covered)
+        covered_pixels_in_level(self._place, covered, self._level)
+        self._limits.check("memory", self._bytes + drawn // PIXELS_PER_BYTE)
+
+    def prepared(self) -> PreparedGop:
+        """What does not depend on the time, for renderers on other devices."""
+        life = None
+        if self._birth is not None and self._death is not None and self._centre is not None:
+            life = np.stack([self._birth, self._death, self._centre], 1)
+        arrays = self._mean, self._conic, self._colour, self._motion, self._drift, life
+        blending = self._normalised, self._background, self._epsilon
+        edge = 1.0 if life is None else self._edge
+        return PreparedGop(*arrays, edge, self._scale, self._matrix, self._plan, *blending, self._deep)
 
     def _draw_deep(self, g: Gaussians2D) -> np.ndarray:
         """[height, width, 3] uint16: the sums as float, divided and rounded here."""

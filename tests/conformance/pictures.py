@@ -19,17 +19,18 @@ ROOM = 8  # how much more than our own float32 engine's error a decoder may have
 def exact_frame(params: GopParameters, header: SequenceHeader, position: float) -> np.ndarray:
     """[H, W, 3] float64 in 0..1, before rounding to 8 bits."""
     g = GopRenderer(params, header, backend="reference").gaussians(position)
-    return _finish(reference.rasterize(g.mean, g.conic, g.feature, (header.height, header.width)), params)
+    return finished(reference.rasterize(g.mean, g.conic, g.feature, (header.height, header.width)), params)
 
 
 def fast_frame(params: GopParameters, header: SequenceHeader, position: float, backend: str | None) -> np.ndarray:
     """The same from a float32 engine."""
     g = GopRenderer(params, header, backend=backend).gaussians(position)
     size = (header.height, header.width)
-    return _finish(rasterize(g.mean, g.conic, g.feature, size, backend=backend).astype(np.float64), params)
+    return finished(rasterize(g.mean, g.conic, g.feature, size, backend=backend).astype(np.float64), params)
 
 
-def _finish(image: np.ndarray, params: GopParameters) -> np.ndarray:
+def finished(image: np.ndarray, params: GopParameters) -> np.ndarray:
+    """[H, W, 3] in 0..1 from sums [C, H, W]."""
     if params.blend_mode == BLEND_NORMALISED:
         background = np.array(params.background)[:, None, None]
         image = (image[:3] + params.blend_epsilon * background) / (image[3] + params.blend_epsilon)

@@ -139,7 +139,8 @@ def test_numpy_where_torch_is_not_imported(clip, tmp_path):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"device": "cuda"}, BackendMissingError),
+        ({"device": "abacus"}, BackendMissingError),
+        ({"device": "cuda", "backend": "cpu"}, UsageError),
         ({"output": "list"}, UsageError),
         ({"dimension_order": "CHWN"}, UsageError),
         ({"size": (0, 5)}, UsageError),

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""Frames drawn by the GPU engine, in batches, are those of the CPU; in Triton's interpreter without a GPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gscodec import kernels
+from gscodec.format.container import ContainerReader
+from gscodec.format.dequant import dequantise
+from gscodec.format.errors import FormatError, LimitError
+from gscodec.format.limits import Limits
+from gscodec.kernels import Engine, backends
+from gscodec_cli import VideoDecoder
+from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.decoder.device import DeviceDecoder, DeviceGop
+from gscodec_cli.decoder.reconstruct import GopRenderer
+from tests.conformance.generate import FOLDER, MANIFEST
+from tests.conformance.pictures import errors, exact_frame, finished
+from tests.decoder.synthetic import make_file, make_header
+
+GPU = next(backend for backend in backends() if backend.name == "triton")
+pytestmark = pytest.mark.skipif(not GPU.available, reason=f"the GPU engine cannot run: {GPU.reason}")
+GSV = str(Path(sys.executable).with_name("gsv"))
+ALL_TOOLS = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field")
+
+
+@pytest.fixture
+def proof():
+    """Fails where another engine than the GPU's ran."""
+    kernels.registry.remember(Engine("none"))
+    yield
+    assert kernels.last_engine() == Engine("triton", GPU.isa[0])
+
+
+def clip(*tools: str, frames: int = 13, **header: int) -> bytes:
+    """A small file of two GoPs."""
+    return make_file(make_header(33, 21, frames, **header), 40, tools)
+
+
+@pytest.mark.usefixtures("proof")
+@pytest.mark.parametrize("tools", [(), ALL_TOOLS, ("field",)], ids=["plain", "all tools", "field"])
+def test_frames_are_those_of_the_cpu(tools):
+    import torch
+
+    data = clip(*tools)
+    order = [12, 0, 11, 3, 9, 10, 3]
+    with VideoDecoder(data, output="numpy") as cpu:
+        expected, half = cpu.get_frames_at(order).data.astype(int), cpu.get_frame_between(2.5)
+    with VideoDecoder(data, device="cuda") as gpu:
+        found = gpu.get_frames_at(order).data
+        assert isinstance(found, torch.Tensor)
+        assert found.is_cuda == (GPU.isa[0] == "cuda")
+        assert found.dtype == torch.uint8
+        assert np.abs(found.cpu().numpy() - expected).max() <= 1
+        np.testing.assert_array_equal(gpu[9].cpu(), found[4].cpu())
+        between = gpu.get_frame_between(2.5).cpu().numpy().astype(int)
+        assert np.abs(between - half).max() <= 1
+
+
+@pytest.mark.usefixtures("proof")
+def test_a_whole_clip_in_order_and_part_of_the_picture():
+    data, options = clip("window", "motion"), {"size": (50, 40), "crop": (7, 5, 21, 18), "dimension_order": "NHWC"}
+    expected = list(VideoDecoder(data, output="numpy", **options))
+    frames = list(VideoDecoder(data, device="cuda", output="numpy", **options))
+    assert len(frames) == 13
+    assert all(isinstance(frame, np.ndarray) and frame.shape == (18, 21, 3) for frame in frames)
+    assert max(np.abs(a.astype(int) - b).max() for a, b in zip(frames, expected, strict=True)) <= 1
+
+
+@pytest.mark.usefixtures("proof")
+def test_frames_of_more_than_eight_bits():
+    data = clip("normalised", "window", frames=2, bit_depth=10)
+    expected = VideoDecoder(data, output="numpy")[:]
+    found = VideoDecoder(data, device="cuda", output="numpy")[:]
+    assert found.dtype == np.uint16
+    assert np.abs(found.astype(int) - expected).max() <= 65535 * 2**-14
+
+
+@pytest.mark.parametrize("name", ["tiny.gsv", "empty_and_one.gsv", "lives.gsv", "drift.gsv"])
+def test_pictures_stay_within_the_bounds_of_the_specification(name):
+    from gscodec.kernels.triton.raster import rasterize
+    from gscodec.kernels.triton.splats import bin_splats
+
+    reader, entry = ContainerReader((FOLDER / name).read_bytes()), json.loads(MANIFEST.read_text())["files"][name]
+    for index, gop in enumerate(entry["gops"]):
+        params = dequantise(reader.read_gop(index), reader.header)
+        device = DeviceGop(GopRenderer(params, reader.header, backend="triton"))
+        splats = device.splats(list(range(params.frame_count)))
+        images = rasterize(splats, bin_splats(splats, (reader.header.height, reader.header.width))).cpu().numpy()
+        for position, bound in enumerate(gop["frames"]):
+            drawn = finished(images[position].astype(np.float64), params)
+            peak, rms = errors(drawn, exact_frame(params, reader.header, position))
+            assert peak <= bound["peak"]
+            assert rms <= bound["rms"]
+
+
+def test_work_is_checked_before_it_is_done():
+    gpu = VideoDecoder(clip(), device="cuda", limits=Limits(covered_pixels=1000))
+    with pytest.raises(LimitError, match="covered"):
+        gpu[0]
+    with pytest.raises(FormatError) as caught:
+        VideoDecoder((FOLDER / "x_C-6.5-16.gsv").read_bytes(), device="cuda")[0]
+    assert caught.value.code == "C-6.5-16"
+
+
+def test_a_batch_holds_no_more_than_its_share_of_pixels(monkeypatch):
+    monkeypatch.setattr("gscodec_cli.decoder.device.BATCH_PIXELS", 4 * 33 * 21)
+    decoder = StreamDecoder(clip(), backend="triton")
+    gpu = DeviceDecoder(decoder)
+    assert [len(batch) for batch in gpu.batches(range(13), 12)] == [4, 4, 2, 3]
+    assert sum(1 for _ in gpu.host_frames(range(13), 12)) == 13
+
+
+def run_cli(*arguments: str, interpret: bool) -> subprocess.CompletedProcess[str]:
+    """`gsv` in a process of its own, without a GPU to be seen."""
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "TRITON_INTERPRET": str(int(interpret))}
+    return subprocess.run([GSV, *arguments], capture_output=True, text=True, env=environment, check=False, timeout=120)
+
+
+def test_the_command_draws_on_the_device_it_is_told(tmp_path):
+    source = tmp_path / "clip.gsv"
+    source.write_bytes(clip("motion", frames=3))
+    result = run_cli("decode", str(source), "-o", str(tmp_path / "gpu.npy"), "--device", "cuda", interpret=True)
+    assert result.returncode == 0, result.stderr
+    assert "on the GPU" in result.stderr
+    assert run_cli("decode", str(source), "-o", str(tmp_path / "cpu.npy"), interpret=True).returncode == 0
+    assert np.abs(np.load(tmp_path / "gpu.npy").astype(int) - np.load(tmp_path / "cpu.npy")).max() <= 1
+
+
+def test_a_device_that_is_not_there(tmp_path):
+    source = tmp_path / "clip.gsv"
+    source.write_bytes(clip(frames=3))
+    result = run_cli("decode", str(source), "-o", str(tmp_path / "a.npy"), "--device", "cuda", interpret=False)
+    assert result.returncode == 4
+    assert result.stderr.count("\n") == 1
+    assert "GPU" in result.stderr or "driver" in result.stderr
+    result = run_cli("decode", str(source), "-o", str(tmp_path / "a.npy"), "--device", "auto", interpret=False)
+    assert result.returncode == 0
+    assert result.stderr.count("drawing on the CPU: ") == 1

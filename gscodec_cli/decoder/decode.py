@@ -7,12 +7,16 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from fractions import Fraction
+from functools import cached_property
 from threading import Lock
 
 import numpy as np
 
 from gscodec.format.dequant import dequantise
+from gscodec.format.errors import FormatError
 from gscodec.format.limits import MAX_SIDE, Limits
+from gscodec.format.media import Media, read_media, read_packets
+from gscodec.format.streams import PacketRecord
 from gscodec.kernels import registry
 from gscodec_cli.decoder.reconstruct import GopRenderer, make_view
 from gscodec_cli.decoder.source import Source, name_of, open_source
@@ -47,7 +51,7 @@ class StreamDecoder:
             raise UsageError(f"threads is {threads}, expected 0 (all cores) or more")
         if backend is not None:
             registry.select(backend)  # an engine that is asked for and not there is said before the file is read
-        self.limits = limits or Limits()
+        self.limits, self._keep_going = limits or Limits(), keep_going
         self.name = name_of(source)
         self.reader = open_source(source, self.limits, keep_going=keep_going)
         self._gops: OrderedDict[int, GopRenderer] = OrderedDict()
@@ -57,7 +61,7 @@ class StreamDecoder:
         self._backend, self._threads = backend, threads
         self._lock = Lock()  # of the reader's file position
         self._pts: OrderedDict[int, tuple[int, ...]] = OrderedDict()
-        self.timeline = Timeline(self.header, self._stored_pts)
+        self.timeline = Timeline(self.header, self._stored_pts, self._last_duration)
 
     @property
     def frame_count(self) -> int:
@@ -110,6 +114,31 @@ class StreamDecoder:
         Raises FormatError.
         """
         self.reader.verify_headers()
+
+    @cached_property
+    def media(self) -> Media:
+        """The picture's metadata and the streams beside it. Raises FormatError, LimitError."""
+        with self._lock:
+            try:
+                return read_media(self.reader)
+            except FormatError:
+                if not self._keep_going:
+                    raise
+                return Media()
+
+    def packets(self, index: int) -> list[PacketRecord]:
+        """The packets of `media.streams` before GoP `index`, or after the last one. Raises FormatError, LimitError."""
+        count = len(self.media.streams)
+        with self._lock:
+            try:
+                return read_packets(self.reader, index, count)
+            except FormatError:
+                if not self._keep_going:
+                    raise
+                return []
+
+    def _last_duration(self) -> int:
+        return self.media.picture.last_frame_duration if self.media.picture else 0
 
     def _stored_pts(self, frame: int) -> int:
         """Time stamp of `frame` in a file of irregular times; spread evenly over frames that are missing."""

@@ -14,33 +14,40 @@ class Timeline:
 
     Regular ones follow from the header. Irregular ones are stored in the GoPs: `stored_pts(frame)` must return that of
     a frame, and is asked only for the frames that are needed (a search asks for about log2 of their number).
+    `last_duration` returns how long the last frame is shown, in ticks, or 0 where the file does not say.
     """
 
-    def __init__(self, header: SequenceHeader, stored_pts: Callable[[int], int]) -> None:
+    def __init__(
+        self, header: SequenceHeader, stored_pts: Callable[[int], int], last_duration: Callable[[], int] = int
+    ) -> None:
         self.time_base = Fraction(header.time_base_num, header.time_base_den)
         self.frame_count = header.frame_count
         self._duration = header.frame_duration
         self._start = header.start_pts
-        self._stored_pts = stored_pts
+        self._stored_pts, self._said_duration = stored_pts, last_duration
 
     def pts(self, frame: int) -> int:
         """Ticks at which `frame` appears; `frame_count` gives the end of the last one."""
-        if self._duration:
-            return self._start + frame * self._duration
         if frame >= self.frame_count:
             return self.pts(self.frame_count - 1) + self._last_duration()
+        if self._duration:
+            return self._start + frame * self._duration
         return self._stored_pts(frame) if frame else self._start
 
     def _last_duration(self) -> int:
-        """An irregular last frame is shown as long as the one before it."""
+        """As long as the file says, or as the frame before it."""
         last = self.frame_count - 1
+        if said := self._said_duration():
+            return said
+        if self._duration:
+            return self._duration
         if last == 0:
             return max(1, round(NOMINAL_SECONDS / self.time_base))
         return self.pts(last) - self.pts(last - 1)
 
     def duration(self, frame: int) -> int:
         """Ticks for which `frame` is shown."""
-        return self._duration or self.pts(frame + 1) - self.pts(frame)
+        return self.pts(frame + 1) - self.pts(frame)
 
     def seconds(self, frame: int) -> float:
         """Seconds at which `frame` appears."""

@@ -13,7 +13,10 @@ import click
 
 from gscodec.format.errors import FormatError
 from gscodec.format.limits import MAX_SIDE, Limits
+from gscodec.format.picture import PictureMetadata
+from gscodec.format.streams import SOUND, STREAM_TYPES, SUBTITLES, StreamInfo
 from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.decoder.sound import PacketFeed
 from gscodec_cli.decoder.source import name_of
 from gscodec_cli.decoder.timeline import Timeline
 from gscodec_cli.errors import UsageError
@@ -32,6 +35,8 @@ from gscodec_cli.verbs.damage import last_left, report_damage
 from gscodec_cli.verbs.progress import progress_bar
 from gscodec_cli.video.writer import DEFAULT_CRF, KEEPS_TIMES, ClipFormat, WriteOptions, open_writer
 
+PIXEL_FORMATS = [f"yuv{chroma}p{depth}" for depth in ("", "10", "12") for chroma in ("420", "422", "444")]
+
 
 @dataclass(frozen=True)
 class _Schedule:
@@ -43,6 +48,7 @@ class _Schedule:
     position: Callable[[int], Fraction | int]
     pts: Callable[[int], int]
     duration: Callable[[int], int]
+    shift: Fraction  # seconds by which frames, and sound with them, are shown later than in the file
 
 
 @click.command(name="decode")
@@ -60,9 +66,12 @@ class _Schedule:
 @click.option("--lossless", is_flag=True, help="x264 without loss, in RGB.")
 @click.option(
     "--pixel-format",
-    type=click.Choice(["yuv420p", "yuv444p"]),
-    help="Of x264 and y4m; by default yuv420p for even sizes, yuv444p for odd ones.",
+    type=click.Choice(PIXEL_FORMATS),
+    metavar="NAME",
+    help="Of the picture: yuv420p, yuv422p, yuv444p, or with 10 or 12 at the end; by default the source's.",
 )
+@click.option("--no-audio", is_flag=True, help="Leave out sound.")
+@click.option("--no-subtitles", is_flag=True, help="Leave out subtitles.")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is all cores.", metavar="N")
 @click.option("--backend", metavar="NAME", help="Kernel engine, see `gsv info --backends`.")
 @limit_options
@@ -105,7 +114,8 @@ def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict
     part = (start, asked) != (0, decoder.frame_count)
     if not part:
         decoder.verify()
-    clip = _clip_format(decoder, schedule, options["size"] is not None)
+    feed = PacketFeed(decoder, _kinds(decoder, output, options, quiet=quiet), start, asked, schedule.shift)
+    clip = _clip_format(decoder, schedule, options["size"] is not None, feed.streams)
     target = WriteOptions(
         crf=DEFAULT_CRF if options["crf"] is None else options["crf"],
         lossless=options["lossless"],
@@ -115,7 +125,7 @@ def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict
         source=Path(source),
         first_number=start,
     )
-    written = _write(decoder, schedule, output, clip, target, part=part, quiet=quiet)
+    written = _write(decoder, schedule, output, clip, target, feed, part=part, quiet=quiet)
     done = f"{written} frames of {clip.width}x{clip.height} in {time.monotonic() - began:.1f} s"
     note(f"{output}: {done}", quiet=quiet or output == "-")
     if options["keep_going"]:
@@ -128,6 +138,7 @@ def _write(
     output: str,
     clip: ClipFormat,
     target: WriteOptions,
+    feed: PacketFeed,
     *,
     part: bool,
     quiet: bool,
@@ -141,9 +152,11 @@ def _write(
     ):
         written = 0
         for k, rgb in enumerate(frames):
+            writer.write_packets(feed.before(math.floor(schedule.position(k))))
             writer.write(rgb, schedule.pts(k), schedule.duration(k))
             advance(1)
             written = k + 1
+        writer.write_packets(feed.rest())
         if not part:
             decoder.reader.verify_rest()
     return written
@@ -170,7 +183,20 @@ def _output_size(decoder: StreamDecoder, size: tuple[int, int] | None, scale: fl
     return width, height
 
 
-def _clip_format(decoder: StreamDecoder, schedule: _Schedule, reshaped: bool) -> ClipFormat:
+def _kinds(decoder: StreamDecoder, output: str, options: dict[str, Any], *, quiet: bool) -> set[int]:
+    """The `stream_type`s that are written; says so where OUT cannot hold them."""
+    left_out = ((SOUND, options["no_audio"]), (SUBTITLES, options["no_subtitles"]))
+    kinds = {kind for kind, out in left_out if not out}
+    there = {STREAM_TYPES[info.stream_type] for info in decoder.media.streams if info.stream_type in kinds}
+    if there and Path(output).suffix.lower() not in KEEPS_TIMES:
+        note(f"{output}: this kind of file holds no {' or '.join(sorted(there))}; use .mp4 or .mkv", quiet=quiet)
+        return set()
+    return kinds
+
+
+def _clip_format(
+    decoder: StreamDecoder, schedule: _Schedule, reshaped: bool, streams: tuple[StreamInfo, ...]
+) -> ClipFormat:
     """The header's properties for the output; an asked size keeps the picture's shape by its sample aspect ratio."""
     header, (width, height) = decoder.header, decoder.view.size
     sar = Fraction(header.sar_num, header.sar_den)
@@ -187,6 +213,9 @@ def _clip_format(decoder: StreamDecoder, schedule: _Schedule, reshaped: bool) ->
         transfer_characteristics=header.transfer_characteristics,
         matrix_coefficients=header.matrix_coefficients,
         full_range=header.full_range,
+        bit_depth=header.bit_depth,
+        picture=decoder.media.picture or PictureMetadata(source_bit_depth=header.bit_depth),
+        streams=streams,
     )
 
 
@@ -208,6 +237,7 @@ def _schedule(decoder: StreamDecoder, start: int, stop: int, fps: Fraction | Non
         lambda k: start + k,
         lambda k: line.pts(start + k) - shift,
         lambda k: line.duration(start + k),
+        -shift * line.time_base,
     )
 
 
@@ -223,4 +253,5 @@ def _even_schedule(line: Timeline, start: int, stop: int, fps: Fraction) -> _Sch
         lambda k: min(line.position_at(begin + k / fps), Fraction(stop - 1)),
         lambda k: first + k * step,
         lambda k: step,
+        first * base - begin,
     )

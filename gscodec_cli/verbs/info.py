@@ -8,8 +8,10 @@ import click
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe, file_bits
+from gscodec.format.picture import shown_parts
 from gscodec.format.records import PROFILES, GopHeader
 from gscodec.format.source import GopSource
+from gscodec.format.streams import STREAM_TYPES, StreamInfo
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.source import name_of
 from gscodec_cli.errors import UsageError
@@ -67,14 +69,17 @@ def _facts(decoder: StreamDecoder) -> dict[str, Any]:
     pixels = header.frame_count * header.width * header.height
     decoder.verify()
     gops, gop_bits = [], []
+    carried = [0] * len(decoder.media.streams)  # bytes of the packets, by stream
     for index in reader.indices():
+        _count_packets(decoder, index, carried)
         gop_bits.append(reader.check_gop(index))
         gops.append(_gop(reader, index))
+    _count_packets(decoder, reader.gop_count, carried)
     bits, size = file_bits(reader, gop_bits), reader.size  # a stream has been read to its end by now
     seconds = float(line.end - line.begin)
     return {
         "bytes": size,
-        "bpp": 8 * size / pixels,
+        "bpp": (8 * size - bits["streams"]) / pixels,
         "bitrate": 8 * size / seconds,
         "profile": PROFILES[header.profile],
         "level": header.level,
@@ -94,8 +99,28 @@ def _facts(decoder: StreamDecoder) -> dict[str, Any]:
         "transfer_characteristics": header.transfer_characteristics,
         "matrix_coefficients": header.matrix_coefficients,
         "full_range": header.full_range,
+        "picture": dict(shown_parts(decoder.media.picture)) if decoder.media.picture else {},
+        "streams": [_stream(info, count) for info, count in zip(decoder.media.streams, carried, strict=True)],
         "bits": bits,
         "gop_table": gops,
+    }
+
+
+def _count_packets(decoder: StreamDecoder, index: int, carried: list[int]) -> None:
+    """Add the packets before GoP `index` to the bytes of their streams."""
+    for packet in decoder.packets(index) if carried else ():
+        carried[packet.stream] += len(packet.data)
+
+
+def _stream(info: StreamInfo, carried: int) -> dict[str, Any]:
+    return {
+        "type": STREAM_TYPES[info.stream_type],
+        "codec": info.codec,
+        "language": info.language,
+        "title": info.title,
+        "sample_rate": info.sample_rate,
+        "channel_layout": info.channel_layout,
+        "bytes": carried,
     }
 
 
@@ -137,6 +162,8 @@ def _print_tables(facts: dict[str, Any]) -> None:
 
     console = Console(soft_wrap=True)
     console.print(_header_table(facts, Table))
+    if facts["streams"]:
+        console.print(_stream_table(facts, Table))
     console.print(_bits_table(facts, Table))
     console.print(_gop_table(facts, Table))
 
@@ -147,8 +174,17 @@ def _header_table(facts: dict[str, Any], table_class: Any) -> Any:
     more = ("start_pts", "sample_aspect_ratio", "bit_depth", "colour_primaries", "transfer_characteristics")
     for name in (*shown, *more, "matrix_coefficients", "full_range"):
         table.add_row(name, str(facts[name]))
+    for name, value in facts["picture"].items():
+        table.add_row(name, " ".join(map(str, value)) if isinstance(value, tuple) else str(value))
     table.add_row("seconds", f"{facts['seconds']:.3f} ({facts['fps']:.3f} fps)")
     table.add_row("bytes", f"{facts['bytes']} ({facts['bpp']:.5f} bpp, {facts['bitrate'] / 1000:.1f} kbit/s)")
+    return table
+
+
+def _stream_table(facts: dict[str, Any], table_class: Any) -> Any:
+    table = table_class(*facts["streams"][0], title="sound and subtitles (not in bpp)")
+    for stream in facts["streams"]:
+        table.add_row(*map(str, stream.values()))
     return table
 
 

@@ -123,7 +123,8 @@ def from_rgb(
 ) -> av.VideoFrame:
     """Convert RGB to `pixel_format` with the given H.273 matrix and range; RGB formats are only repacked."""
     target_format = av.VideoFormat(pixel_format)
-    if not is_rgb(target_format) and (rgb.dtype == np.uint16 or full_range == 1):
+    deep = rgb.dtype == np.uint16 or bits_of(target_format) > 8
+    if not is_rgb(target_format) and (deep or full_range == 1):
         depth = bits_of(target_format)
         whole = exact.frame_of(exact.ycc_of(rgb, depth, matrix, full_range == 1), depth)
         same = whole.format.name == pixel_format

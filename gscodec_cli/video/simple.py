@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Uncompressed and picture outputs: .npy, raw RGB24 on standard output, numbered PNG files, y4m. Imports no torch."""
+"""Uncompressed and picture outputs: .npy, raw RGB on standard output, numbered PNG files, y4m. Imports no torch.
+
+Frames of more than 8 bits are written with 16 (white is 65535), in y4m with their own depth.
+"""
 
 import re
 import sys
@@ -17,19 +20,20 @@ from gscodec_cli.video.png import png_bytes
 from gscodec_cli.video.writing import ClipFormat, FileWriter, FrameWriter, WriteOptions
 
 NUMBER = re.compile(r"%(0?\d*)d")
-_Y4M_TAGS = {"yuv420p": "420mpeg2", "yuv422p": "422", "yuv444p": "444"}
+_Y4M_EIGHT_BITS = {"420": "420mpeg2", "422": "422", "444": "444"}
 
 
 class NpyWriter(FileWriter):
-    """One array [T, H, W, 3] uint8, written frame by frame."""
+    """One array [T, H, W, 3] uint8 or uint16, written frame by frame."""
 
     def __init__(self, target: str, clip: ClipFormat, options: WriteOptions) -> None:
         super().__init__(target, options)
         self.shape = (clip.frame_count, clip.height, clip.width, 3)
+        self.kind = "|u1" if clip.bit_depth == 8 else "<u2"
         self.written = 0
 
     def begin(self, file: BinaryIO) -> None:
-        header = {"descr": "|u1", "fortran_order": False, "shape": self.shape}
+        header = {"descr": self.kind, "fortran_order": False, "shape": self.shape}
         np.lib.format.write_array_header_1_0(file, header)
 
     def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
@@ -45,7 +49,7 @@ class NpyWriter(FileWriter):
 
 
 class RawWriter(FrameWriter):
-    """Raw RGB24 on standard output."""
+    """Raw RGB24 on standard output, or RGB48 (little-endian) for more than 8 bits."""
 
     def __init__(self, target: str, clip: ClipFormat, options: WriteOptions) -> None:
         if sys.stdout.isatty():
@@ -60,7 +64,7 @@ class RawWriter(FrameWriter):
             raise output_error("standard output", error) from error
 
     def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
-        """Write one frame [H, W, 3] uint8."""
+        """Write one frame [H, W, 3]."""
         self.file.write(np.ascontiguousarray(rgb).data)
         self.file.flush()
 
@@ -89,7 +93,7 @@ class PngWriter(FrameWriter):
         self.folder.__exit__(kind, error, None)
 
     def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
-        """Write one frame [H, W, 3] uint8 as the next file."""
+        """Write one frame [H, W, 3] as the next file."""
         self.folder.add(numbered(self.pattern, self.number)).write_bytes(png_bytes(rgb))
         self.number += 1
 
@@ -105,7 +109,13 @@ class Y4mWriter(FileWriter):
         super().__init__(target, options)
         self.clip = clip
         self.pixel_format, self.matrix, self.range = output_format(
-            clip.width, clip.height, UNSPECIFIED, clip.full_range, options.pixel_format
+            clip.width,
+            clip.height,
+            UNSPECIFIED,
+            clip.full_range,
+            options.pixel_format,
+            clip.chroma,
+            clip.bit_depth,
         )
         self.reformatter = VideoReformatter()
 
@@ -113,13 +123,20 @@ class Y4mWriter(FileWriter):
         clip, rate, sar = self.clip, self.clip.rate, self.clip.sar
         colour_range = "FULL" if self.range == 1 else "LIMITED"
         size = f"W{clip.width} H{clip.height} F{rate.numerator}:{rate.denominator}"
-        shape = f"A{sar.numerator}:{sar.denominator} C{_Y4M_TAGS[self.pixel_format]}"
+        shape = f"A{sar.numerator}:{sar.denominator} {_y4m_tag(self.pixel_format)}"
         file.write(f"YUV4MPEG2 {size} Ip {shape} XCOLORRANGE={colour_range}\n".encode())
 
     def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
-        """Write one frame [H, W, 3] uint8."""
+        """Write one frame [H, W, 3]."""
         frame = from_rgb(rgb, self.reformatter, self.pixel_format, self.matrix, self.range)
         self.output.file.write(b"FRAME\n")
         for plane in frame.planes:
             samples = np.frombuffer(memoryview(plane), np.uint8).reshape(plane.height, plane.line_size)
-            self.output.file.write(np.ascontiguousarray(samples[:, : plane.width]).data)
+            used = plane.width * (1 if frame.format.components[0].bits == 8 else 2)
+            self.output.file.write(np.ascontiguousarray(samples[:, :used]).data)
+
+
+def _y4m_tag(pixel_format: str) -> str:
+    """`C420mpeg2`, or `C420p10 XYSCSS=420P10` for yuv420p10le."""
+    chroma, _, depth = pixel_format.removeprefix("yuv").removesuffix("le").partition("p")
+    return f"C{chroma}p{depth} XYSCSS={chroma}P{depth}" if depth else f"C{_Y4M_EIGHT_BITS[chroma]}"

@@ -2,7 +2,8 @@
 """What every writer of a clip shares: the clip's format, the options, the life of the target file. Imports no torch."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -10,6 +11,8 @@ from typing import BinaryIO, Self
 
 import numpy as np
 
+from gscodec.format.picture import CHROMA_FORMATS, PictureMetadata
+from gscodec.format.streams import PacketRecord, StreamInfo
 from gscodec_cli.output import OutputFile
 from gscodec_cli.video.info import NOMINAL_RATE
 
@@ -22,7 +25,8 @@ class ClipFormat:
 
     Colour fields are H.273 code points to tag the output with; `matrix_coefficients` 0 or 2 and `full_range` 2 are
     resolved by the writer. `frame_duration` is in ticks of `time_base` seconds, 0 when irregular. `frame_count` is
-    exact.
+    exact. Frames are uint16 where `bit_depth` is more than 8. `picture` has the orientation, chroma format and HDR
+    metadata to restore, `streams` describes the packets that will come.
     """
 
     width: int
@@ -35,6 +39,14 @@ class ClipFormat:
     transfer_characteristics: int = 2
     matrix_coefficients: int = 2
     full_range: int = 2
+    bit_depth: int = 8
+    picture: PictureMetadata = field(default_factory=PictureMetadata)
+    streams: tuple[StreamInfo, ...] = ()
+
+    @property
+    def chroma(self) -> str:
+        """Chroma format of the source: 420, 422, 444, or another word."""
+        return CHROMA_FORMATS[self.picture.source_chroma_format].replace(":", "")
 
     @property
     def rate(self) -> Fraction:
@@ -47,7 +59,7 @@ class ClipFormat:
 
 @dataclass(frozen=True)
 class WriteOptions:
-    """How to write: x264 `crf` 0..51, `lossless` RGB, `pixel_format` of x264 and y4m (None chooses)."""
+    """How to write: `crf` 0..51 of x264 or x265, `lossless` RGB, `pixel_format` of these and y4m (None chooses)."""
 
     crf: float = DEFAULT_CRF
     lossless: bool = False
@@ -69,7 +81,10 @@ class FrameWriter(ABC):
 
     @abstractmethod
     def write(self, rgb: np.ndarray, pts: int, duration: int) -> None:
-        """Write one frame [H, W, 3] uint8 shown at `pts` for `duration` ticks; the array must not change afterwards."""
+        """Write one frame [H, W, 3] shown at `pts` for `duration` ticks; the array must not change afterwards."""
+
+    def write_packets(self, packets: Sequence[PacketRecord]) -> None:  # noqa: B027
+        """Write packets of the clip's `streams`, before the frames of their time. Left out by files without sound."""
 
 
 class FileWriter(FrameWriter):

@@ -16,9 +16,21 @@ from tests.decoder.synthetic import make_file, make_header
 KEYS = [
     *("bytes", "bpp", "bitrate", "profile", "level", "width", "height", "frames", "gops", "gaussians", "seconds"),
     *("fps", "time_base", "frame_duration", "start_pts", "sample_aspect_ratio", "bit_depth", "colour_primaries"),
-    *("transfer_characteristics", "matrix_coefficients", "full_range", "bits", "gop_table"),
+    *("transfer_characteristics", "matrix_coefficients", "full_range", "picture", "streams", "bits", "gop_table"),
 ]
-COMPONENTS = ["carry", "means", "shapes", "colours", "codebooks", "field_tables", "mlp", "windows", "motion", "headers"]
+COMPONENTS = [
+    "carry",
+    "means",
+    "shapes",
+    "colours",
+    "codebooks",
+    "field_tables",
+    "mlp",
+    "windows",
+    "motion",
+    "headers",
+    "streams",
+]
 
 
 def test_info_json_has_stable_keys_and_bits_add_up(gsv, clip):

@@ -11,6 +11,7 @@ from .field import FieldPlan, FieldWeights, field_backward, field_forward
 from .gaussians import Gaussians2D, chol_to_conic
 from .loss import mixture_bits, splat_loss
 from .optimiser import adam_step
+from .place import PlaceSettings, active_windows, place, place_backward
 from .quantise import quantise
 from .raster import covered_pixels, rasterize, rasterize_backward, render_rgb8
 from .registry import Backend, Engine, backends, last_engine
@@ -25,7 +26,9 @@ __all__ = [
     "Gaussians2D",
     "HashGeometry",
     "KernelError",
+    "PlaceSettings",
     "ShapeError",
+    "active_windows",
     "adam_step",
     "backends",
     "chol_to_conic",
@@ -36,6 +39,8 @@ __all__ = [
     "hash_encode_backward",
     "last_engine",
     "mixture_bits",
+    "place",
+    "place_backward",
     "quantise",
     "rasterize",
     "rasterize_backward",

@@ -15,6 +15,7 @@ from .checks import Array
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .field import FieldWeights, field_backward, field_forward
 from .loss import mixture_bits, splat_loss
+from .place import PlaceSettings, place, place_backward
 from .quantise import quantise
 from .raster import rasterize, rasterize_backward
 
@@ -89,6 +90,30 @@ class MixtureBits(torch.autograd.Function):
     def backward(ctx: Any, *grads: Any) -> Any:
         dx, *mixture = _scaled(ctx.found, grads[0])
         return dx, None, *mixture, None
+
+
+class Place(torch.autograd.Function):
+    """apply(settings, active, tau, threads, *parameters) -> mean [n, 2], conic [n, 3], feature [n, 3 or 4].
+
+    active [n] and tau as tensors, active may be None. Differentiable in the parameters, which are those of
+    `place.PARAMETERS`; each may be None. Source: `place.place`.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, settings: PlaceSettings, active: Tensor | None, tau: Tensor, threads: int, *parameters: Tensor | None
+    ) -> Any:
+        arrays = [None if tensor is None else _numpy(tensor) for tensor in parameters]
+        ctx.found = settings, None if active is None else active.numpy(), _numpy(tau), arrays
+        ctx.threads = threads
+        return tuple(map(torch.from_numpy, place(*ctx.found, threads=threads)))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        settings, active, tau, arrays = ctx.found
+        dplaced = [_numpy(grad) for grad in grads]
+        found = place_backward(settings, active, tau, arrays, dplaced, threads=ctx.threads)
+        return None, None, None, None, *(None if grad is None else torch.from_numpy(grad) for grad in found)
 
 
 class Quantise(torch.autograd.Function):

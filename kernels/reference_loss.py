@@ -48,9 +48,9 @@ def mixture_bits(
     z, half = x[..., None] - mean, np.broadcast_to(step, x.shape)[..., None] / 2
     # By symmetry the difference is taken in the lower tail, where both terms keep their digits.
     high, low = (half - np.abs(z)) * inverse, (-half - np.abs(z)) * inverse
-    mass = (_logistic(high) - _logistic(low)) * share
+    mass = (logistic(high) - logistic(low)) * share
     total = mass.sum(-1, keepdims=True)
-    density_high, density_low = (_logistic(v) * _logistic(-v) * share for v in (high, low))
+    density_high, density_low = (logistic(v) * logistic(-v) * share for v in (high, low))
     factor = np.where(total > least, -1 / (np.maximum(total, least) * math.log(2)), 0)
     by_x = factor * (density_low - density_high) * np.sign(z) * inverse
     by_scale = -factor * (density_high * high - density_low * low)
@@ -59,7 +59,8 @@ def mixture_bits(
     return float(bits), by_x.sum(-1), -by_x.sum(0), by_scale.sum(0), by_logit.sum(0)
 
 
-def _logistic(v: Array) -> Array:
+def logistic(v: Array) -> Array:
+    """1 / (1 + exp(-v)), without overflow."""
     small: Array = np.exp(-np.abs(v))
     value: Array = np.where(v > 0, 1, small) / (1 + small)
     return value

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from gscodec.kernels import HashGeometry
-from gscodec.kernels.autograd import FieldFunction, Rasterize, SplatLoss
+from gscodec.kernels import HashGeometry, PlaceSettings, active_windows
+from gscodec.kernels.autograd import FieldFunction, Place, Rasterize, SplatLoss
 from gscodec_cli.encoder.tools import HashLayout, Tools
 
 MIN_CHOL = 0.35  # px; a narrower Gaussian falls between pixel centres and gets no gradient
@@ -27,6 +27,8 @@ COLOUR_SCALE = 0.5
 YCC = torch.tensor(
     [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]], dtype=torch.float32
 )
+_YCC_ROWS = tuple(tuple(row) for row in YCC.tolist())
+_IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
 def field_geometries(layout: HashLayout) -> tuple[HashGeometry, HashGeometry]:
@@ -123,52 +125,31 @@ class GopModel:
     def splats(
         self, index: float, view: dict[str, Tensor], threads: int, still: bool = False, gain: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the rasteriser sums for a frame: mean [n, 2], conic [n, 3], feature [n, 3 or 4]."""
-        if still:
-            mean, colour, weight, active, shape = view["mean"], view["colour"], None, None, view["shape"]
-        else:
-            mean, colour, weight, active = self.at(index, view, threads)
-            shape = view["shape"] if active is None else view["shape"][active]
+        """What the rasteriser sums for a frame: mean [n, 2], conic [n, 3], feature [n, 3 or 4] (SPEC 7.7)."""
+        tools, active, tau = self.tools, None, torch.tensor([2.0 * index / self.frames])
+        moving: list[Tensor | None] = [None] * 5  # motion, drift, window and the field's two outputs
+        if not still:
+            there = ("motion", tools.motion_degree > 0), ("drift", tools.drift), ("window", tools.window)
+            moving[:3] = [view[name] if used else None for name, used in there]
+        if moving[2] is not None:
+            active = torch.from_numpy(active_windows(moving[2].detach().numpy(), index, WINDOW_EDGE))
+            centre = moving[2].detach()[active].clamp(0, self.frames - 1).mean(1)
+            tau = 2.0 * (index - centre) / self.frames
+        if tools.field is not None and not still:
+            mean = view["mean"].detach()
+            moving[3:] = self._field(mean if active is None else mean[active], index, view, threads)
+        settings = PlaceSettings(
+            index, WINDOW_EDGE, MEAN_SCALE, COLOUR_SCALE, _rows(tools), self.log_shape, tools.normalised
+        )
+        canonical = view["mean"], view["shape"], view["colour"]
+        mean, inverse, feature = Place.apply(settings, active, tau, threads, *canonical, *moving)
         if gain is not None:
-            gain = gain if active is None else gain[active]
-            weight = gain if weight is None else weight * gain
-        rgb = colour @ YCC if self.tools.ycc else colour
-        if weight is not None:
-            rgb = rgb * weight
-        if self.tools.normalised:
-            rgb = torch.cat([rgb, torch.ones(len(mean), 1) if weight is None else weight], 1)
-        return mean, conic(shape, self.log_shape), rgb
+            feature = feature * (gain if active is None else gain[active])
+        return mean, inverse, feature
 
     def background(self, view: dict[str, Tensor]) -> Tensor:
         """[3] RGB behind normalised blending."""
         return view["background"] @ YCC if self.tools.ycc else view["background"]
-
-    def at(
-        self, index: float, view: dict[str, Tensor], threads: int
-    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        """Means [n, 2], colours [n, 3], window weights [n, 1] or None, and indices [n] or None at frame position
-        `index` (SPEC 7.7).
-        """
-        mean, colour = view["mean"], view["colour"]
-        weight, active, tau = None, None, torch.tensor(2.0 * index / self.frames)
-        if self.tools.window:
-            weight, centre = window_weight(view["window"], index, self.frames)
-            active = torch.nonzero(weight.detach()[:, 1] > 0.02).squeeze(1)
-            weight = weight[active, :1]
-            tau = (2.0 * (index - centre[active]) / self.frames)[:, None]
-            mean, colour = mean[active], colour[active]
-        canonical = mean
-        if self.tools.motion_degree:
-            motion = view["motion"] if active is None else view["motion"][active]
-            for degree in range(self.tools.motion_degree):
-                mean = mean + motion[:, degree] * tau ** (degree + 1)
-        if self.tools.drift:
-            drift = view["drift"] if active is None else view["drift"][active]
-            colour = colour + drift * tau
-        if self.tools.field is not None:
-            dmean, dcolour = self._field(canonical, index, view, threads)
-            mean, colour = mean + MEAN_SCALE * dmean, colour + COLOUR_SCALE * dcolour
-        return mean, colour, weight, active
 
     def _field(self, canonical: Tensor, index: float, view: dict[str, Tensor], threads: int) -> tuple[Tensor, Tensor]:
         layout = self.tools.field
@@ -181,44 +162,9 @@ class GopModel:
         return FieldFunction.apply(xy, time, *tensors, *geometry, threads)
 
 
-class _Ramp(torch.autograd.Function):
-    """clamp(x + 1/2, 0, 1) forwards.
-
-    Backwards the slope of a logistic, so that a window can still grow from outside its ramp.
-    """
-
-    @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:
-        ctx.save_for_backward(x)
-        return (x + 0.5).clamp(0, 1)
-
-    @staticmethod
-    def backward(ctx, grad: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
-        s = torch.sigmoid(x / 0.27)
-        return grad * s * (1 - s) / 0.27
-
-
-def window_weight(window: Tensor, index: float, frames: int) -> tuple[Tensor, Tensor]:
-    """Weight of each window at frame position `index` and the centre of its time axis.
-
-    Returns ([N, 2]: the weight, and a soft version above zero also just outside the window, where gradients still
-    matter; [N] frames).
-    """
-    rise, fall = (index - window[:, 0]) / WINDOW_EDGE, (window[:, 1] - index) / WINDOW_EDGE
-    soft = torch.sigmoid(rise.detach() / 0.27 + 1.9) * torch.sigmoid(fall.detach() / 0.27 + 1.9)
-    weight = _Ramp.apply(rise) * _Ramp.apply(fall)
-    return torch.stack([weight, soft], 1), window.detach().clamp(0, frames - 1).mean(1)
-
-
-def conic(shape: Tensor, log_shape: bool) -> Tensor:
-    """Inverse covariance (a, b, c) [N, 3] of Cholesky factors [N, 3] (SPEC 7.7; paper 001 eq. 1)."""
-    if log_shape:
-        ratio, inv11, inv22 = shape[:, 1], torch.exp(-shape[:, 0]), torch.exp(-shape[:, 2])
-    else:
-        inv11, inv22 = 1 / shape[:, 0], 1 / shape[:, 2]
-        ratio = shape[:, 1] * inv22
-    return torch.stack([(1 + ratio * ratio) * inv11 * inv11, -ratio * inv11 * inv22, inv22 * inv22], 1)
+def _rows(tools: Tools) -> tuple[tuple[float, float, float], ...]:
+    """The matrix that turns a coded colour, a row, into RGB."""
+    return _YCC_ROWS if tools.ycc else _IDENTITY
 
 
 def norm(shape: Tensor, log_shape: bool) -> Tensor:

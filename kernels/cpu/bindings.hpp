@@ -51,5 +51,6 @@ inline void require_gradients(const Scene& scene, const Array<float, 2>& dmean, 
 
 void bind_field(nb::module_& m);
 void bind_train(nb::module_& m);
+void bind_place(nb::module_& m);
 
 }  // namespace gsv

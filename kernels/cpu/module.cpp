@@ -68,4 +68,5 @@ NB_MODULE(_cpu, m) {
   m.def("covered_pixels", &py_covered_pixels);
   bind_field(m);
   bind_train(m);
+  bind_place(m);
 }

@@ -93,6 +93,36 @@ struct Mixture {
   const float* width;    // [components][16] steps, or null: then they come with the rows
 };
 
+// Moving Gaussians at one time. Pointers are null where a model has no such parameter.
+struct Placing {
+  int64_t count;          // Gaussians that take part
+  const int64_t* active;  // [count] their rows in the parameters, or null: all
+  const float* tau;       // [tau_count] their time, tau_count is 1 or count
+  int64_t tau_count;
+  const float* mean;      // [..][2]
+  const float* shape;     // [..][3]
+  const float* colour;    // [..][3]
+  const float* motion;    // [..][degree][2]
+  const float* drift;     // [..][3]
+  const float* window;    // [..][2]
+  const float* field_mean;    // [count][2]
+  const float* field_colour;  // [count][3]
+  float index, edge;          // frame position; frames over which a window rises or falls
+  float mean_scale, colour_scale;  // of the field
+  float matrix[9];            // colour, a row, times this is RGB
+  bool log_shape;
+  int32_t degree;
+  int32_t channels;           // 4 with the weight, 3 without
+};
+struct PlacedArrays {
+  float* mean;     // [count][2]
+  float* conic;    // [count][3]
+  float* feature;  // [count][channels]
+};
+struct PlaceGradients {
+  float *mean, *shape, *colour, *motion, *drift, *window, *field_mean, *field_colour;
+};
+
 constexpr int kMostColumns = 8;
 
 struct Quantiser {
@@ -168,6 +198,11 @@ struct Kernels {
   void (*mixture_bits)(const Mixture&, const float* x, const float* step, int64_t n, float* dx, float* sums);
   // Values [first, first + n) of x to out; `first` is a multiple of 16 * columns
   void (*quantise)(const Quantiser&, const float* x, int64_t first, int64_t n, float* out);
+  // Rows of the windows that are open at p.index, or nearly so; returns their number
+  int64_t (*active_windows)(const Placing& p, int64_t count, int64_t* active);
+  // Of those that take part, [first, end)
+  void (*place)(const Placing&, int64_t first, int64_t end, const PlacedArrays& out);
+  void (*place_grad)(const Placing&, int64_t first, int64_t end, const PlacedArrays& grad, const PlaceGradients& out);
   // Features of n points, level by level, to out[point * stride + level * features + feature]
   void (*hash_encode)(const HashGrid&, const float* coords, int64_t n, float* out, int64_t stride);
   // Adds the gradient of one level's entries to `dtable`, point after point

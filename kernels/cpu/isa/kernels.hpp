@@ -14,6 +14,9 @@ void grad_band(const Band& band, const int64_t* slots, float* partials);
 void blend_loss(const Band& band, const Target& target, double* found);
 void mixture_bits(const Mixture& mixture, const float* x, const float* step, int64_t n, float* dx, float* sums);
 void quantise(const Quantiser& quantiser, const float* x, int64_t first, int64_t n, float* out);
+int64_t active_windows(const Placing& placing, int64_t count, int64_t* active);
+void place(const Placing& placing, int64_t first, int64_t end, const PlacedArrays& out);
+void place_grad(const Placing& placing, int64_t first, int64_t end, const PlacedArrays& grad, const PlaceGradients& out);
 void hash_encode(const HashGrid& grid, const float* coords, int64_t n, float* out, int64_t stride);
 void hash_table_grad(const HashGrid& grid, int level, const float* coords, int64_t n, const float* grad, int64_t stride,
                      float* dtable);

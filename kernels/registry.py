@@ -127,8 +127,8 @@ def gpu_missing() -> str:
 def backend_of_device(device: str) -> tuple[str | None, str]:
     """The backend that draws on `device`, `cpu`, `cuda` or `auto`, and why `auto` does not take a GPU ("" if it does).
 
-    None is the automatic choice for arrays in the computer's memory; a fallback to it is logged once. Raises
-    BackendError for `cuda` without a GPU and for an unknown name.
+    None is the automatic choice for arrays in the computer's memory. Raises BackendError for `cuda` without a
+    GPU and for an unknown name.
     """
     if device == "cpu":
         return None, ""
@@ -144,7 +144,6 @@ def backend_of_device(device: str) -> tuple[str | None, str]:
             return "triton", ""
     except BackendError as error:
         why = str(error)
-    _tell_once(f"drawing on the CPU: {why}")
     return None, why
 
 
@@ -170,11 +169,12 @@ def _instruction_set() -> str:
 
 
 def _fallback() -> str:
-    _tell_once(f"using the slow reference engine: {_REASON}")
+    tell_once(f"using the slow reference engine: {_REASON}")
     return "reference"
 
 
-def _tell_once(message: str) -> None:
+def tell_once(message: str) -> None:
+    """Log why the engine that would be best is not taken, the first time."""
     global _fallback_told
     if not _fallback_told:
         _fallback_told = True

@@ -273,9 +273,12 @@ class VideoDecoder:
 
 def _backend_of(device: str) -> str | None:
     try:
-        return registry.backend_of_device(device)[0]
+        backend, why = registry.backend_of_device(device)
     except BackendError as error:
         raise BackendMissingError(f"device={device!r}: {error}") from None
+    if why:
+        registry.tell_once(f"drawing on the CPU: {why}")
+    return backend
 
 
 def _torch_module(output: str) -> Any:

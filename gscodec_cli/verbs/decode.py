@@ -15,7 +15,9 @@ from gscodec.format.errors import FormatError
 from gscodec.format.limits import MAX_SIDE, Limits
 from gscodec.format.picture import PictureMetadata
 from gscodec.format.streams import SOUND, STREAM_TYPES, SUBTITLES, StreamInfo
+from gscodec.kernels import registry
 from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.decoder.device import DeviceDecoder
 from gscodec_cli.decoder.sound import PacketFeed
 from gscodec_cli.decoder.source import name_of
 from gscodec_cli.decoder.timeline import Timeline
@@ -33,6 +35,7 @@ from gscodec_cli.verbs.common import (
 )
 from gscodec_cli.verbs.damage import last_left, report_damage
 from gscodec_cli.verbs.progress import progress_bar
+from gscodec_cli.video.background import in_background
 from gscodec_cli.video.writer import DEFAULT_CRF, KEEPS_TIMES, ClipFormat, WriteOptions, open_writer
 
 PIXEL_FORMATS = [f"yuv{chroma}p{depth}" for depth in ("", "10", "12") for chroma in ("420", "422", "444")]
@@ -73,7 +76,8 @@ class _Schedule:
 @click.option("--no-audio", is_flag=True, help="Leave out sound.")
 @click.option("--no-subtitles", is_flag=True, help="Leave out subtitles.")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is all cores.", metavar="N")
-@click.option("--backend", metavar="NAME", help="Kernel engine, see `gsv info --backends`.")
+@click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), help="Where to draw; cpu by default.")
+@click.option("--backend", metavar="NAME", help="Kernel engine, see `gsv info --engines`.")
 @limit_options
 def command(source: str, output: str, quiet: bool, **options: Any) -> None:
     """Draw IN.gsv and write it as OUT.
@@ -94,9 +98,10 @@ def command(source: str, output: str, quiet: bool, **options: Any) -> None:
 def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict[str, Any]) -> None:
     began = time.monotonic()
     _check_quality(output, options)
+    device, backend = _device(options, quiet)
     decoder = StreamDecoder(
         source,
-        backend=options["backend"],
+        backend=backend,
         threads=options["threads"],
         limits=limits,
         keep_going=options["keep_going"],
@@ -125,8 +130,9 @@ def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict
         source=Path(source),
         first_number=start,
     )
-    written = _write(decoder, schedule, output, clip, target, feed, part=part, quiet=quiet)
+    written = _write(decoder, schedule, output, clip, target, feed, part=part, quiet=quiet, on_gpu=device == "cuda")
     done = f"{written} frames of {clip.width}x{clip.height} in {time.monotonic() - began:.1f} s"
+    done += " on the GPU" if device == "cuda" else ""
     note(f"{output}: {done}", quiet=quiet or output == "-")
     if options["keep_going"]:
         report_damage(decoder, start, asked, quiet=quiet)
@@ -142,12 +148,14 @@ def _write(
     *,
     part: bool,
     quiet: bool,
+    on_gpu: bool,
 ) -> int:
     """Draw and write; returns how many frames there were, fewer than planned where a damaged stream ends early."""
     positions = map(schedule.position, range(schedule.count))
-    frames = decoder.positions(positions, schedule.position(schedule.count - 1))
+    last = schedule.position(schedule.count - 1)
+    frames = DeviceDecoder(decoder).host_frames(positions, last) if on_gpu else decoder.positions(positions, last)
     with (
-        open_writer(output, clip, target) as writer,
+        in_background(open_writer(output, clip, target), wanted=on_gpu) as writer,
         progress_bar("decoding", clip.frame_count, quiet=quiet) as advance,
     ):
         written = 0
@@ -160,6 +168,18 @@ def _write(
         if not part:
             decoder.reader.verify_rest()
     return written
+
+
+def _device(options: dict[str, Any], quiet: bool) -> tuple[str, str | None]:
+    """Where to draw, `cpu` or `cuda`, and the engine that does."""
+    if options["device"] is None:
+        return "cpu", options["backend"]
+    if options["backend"]:
+        raise UsageError("--device and --backend: use one of them")
+    backend, why = registry.backend_of_device(options["device"])
+    if why:
+        note(f"drawing on the CPU: {why}", quiet=quiet)
+    return ("cuda" if backend else "cpu"), backend
 
 
 def _check_quality(output: str, options: dict[str, Any]) -> None:

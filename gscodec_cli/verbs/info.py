@@ -34,12 +34,14 @@ def _print_backends(ctx: click.Context, param: click.Parameter, value: bool) -> 
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option("--offsets", is_flag=True, help="Print every field of the file with its position.")
 @click.option(
+    "--engines",
     "--backends",
+    "engines",
     is_flag=True,
     expose_value=False,
     is_eager=True,
     callback=_print_backends,
-    help="List the kernel engines of this machine.",
+    help="List the kernel engines of this machine, and why one is missing.",
 )
 @limit_options
 def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:

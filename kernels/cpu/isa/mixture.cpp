@@ -38,29 +38,42 @@ struct Mass {
   F16 mass, by_x, by_scale;
 };
 
-GSV_INLINE Mass mass_of(F16 z, F16 half, F16 inverse, F16 share) {
+// What depends on the width of the step and the scale only: h/s, e, 1 - e and (h/s) 2e / (1 - e), which stays finite, 1,
+// for narrow steps
+struct Width {
+  F16 h, e, rest, narrow;
+};
+
+GSV_INLINE Width width_of(F16 width, F16 inverse) {
+  Width w;
+  w.h = width * splat(0.5f) * inverse;
+  w.e = exp2(max(w.h * splat(-2 * kLog2E), splat(-120.f)));
+  w.rest = one_minus_exp(w.h + w.h, w.e);
+  w.narrow = w.h * (w.e + w.e) / max(w.rest, splat(1e-30f));
+  return w;
+}
+
+GSV_INLINE Mass mass_of(F16 z, const Width& w, F16 inverse, F16 share) {
   const F16 one = splat(1.f), zero = splat(0.f);
-  const F16 h = half * inverse, size = max(z, zero - z) * inverse;
-  const F16 e = exp2(max(h * splat(-2 * kLog2E), splat(-120.f)));
-  const F16 up = exp2(min(max((size - h) * splat(kLog2E), splat(-60.f)), splat(kMostLog2)));
-  const F16 low = one / (one + up), high = one / (up + e);
-  const F16 rest = one_minus_exp(h + h, e);
+  const F16 size = max(z, zero - z) * inverse;
+  const F16 up = exp2(min(max((size - w.h) * splat(kLog2E), splat(-60.f)), splat(kMostLog2)));
+  // One division for 1 / (1 + A) and 1 / (A + e); A stays below 2^60, so that the product is finite
+  const F16 a = one + up, b = up + w.e, both = one / (a * b);
+  const F16 tail = up * b * both, far = w.e * a * both;  // S(a - h/s) and S(-a - h/s)
   Mass m;
-  m.mass = share * rest * up * low * high;
-  const F16 tail = up * low, far = e * high;  // S(a - h/s) and S(-a - h/s)
-  const F16 slope = far - tail;               // by a
+  m.mass = share * w.rest * up * both;
+  const F16 slope = far - tail;  // by a
   m.by_x = choose_positive(z, slope, zero - slope) * inverse;
-  // By log s, both a and h/s shrink. (h/s) 2e / (1 - e) stays finite, 1, for narrow steps.
-  m.by_scale = zero - (size * slope + h * (tail + far) + h * (e + e) / max(rest, splat(1e-30f)));
+  m.by_scale = zero - (size * slope + w.h * (tail + far) + w.narrow);  // by log s, both a and h/s shrink
   return m;
 }
 
-GSV_INLINE void mixture16(const Parts& parts, F16 x, F16 width, F16 inside, float* dx, MixtureSums& total) {
-  const F16 half = width * splat(0.5f), zero = splat(0.f);
+GSV_INLINE void mixture16(const Parts& parts, const Width* widths, F16 x, F16 inside, float* dx, MixtureSums& total) {
+  const F16 zero = splat(0.f);
   Mass m[kMixtureParts];
   F16 all = zero;
   for (int k = 0; k < kMixtureParts; ++k) {
-    m[k] = mass_of(x - parts.mean[k], half, parts.inverse[k], parts.share[k]);
+    m[k] = mass_of(x - parts.mean[k], widths[k], parts.inverse[k], parts.share[k]);
     all = all + m[k].mass;
   }
   const F16 known = max(all, splat(kLeast));
@@ -79,6 +92,10 @@ GSV_INLINE void mixture16(const Parts& parts, F16 x, F16 width, F16 inside, floa
   store(dx, slope * splat(-kLog2E));
 }
 
+GSV_INLINE void set_widths(const Parts& parts, F16 step, Width* widths) {
+  for (int k = 0; k < kMixtureParts; ++k) widths[k] = width_of(step, parts.inverse[k]);
+}
+
 static void mixture_column(const Mixture& mixture, int j, const float* x, const float* step, int64_t n, float* dx,
                            float* sums) {
   const int columns = mixture.components, group = 16 * columns;
@@ -93,19 +110,22 @@ static void mixture_column(const Mixture& mixture, int j, const float* x, const 
   MixtureSums total = {zero, {zero, zero, zero}, {zero, zero, zero}, {zero, zero, zero}};
   const int64_t end = n * columns;
   int64_t i = 16 * j;
+  Width widths[kMixtureParts];
+  if (mixture.width) set_widths(parts, load(mixture.width + 16 * j), widths);
   for (; i + 16 <= end; i += group) {
-    const F16 width = mixture.width ? load(mixture.width + 16 * j) : load(step + i);
-    mixture16(parts, load(x + i), width, splat(1.f), dx + i, total);
+    if (!mixture.width) set_widths(parts, load(step + i), widths);
+    mixture16(parts, widths, load(x + i), splat(1.f), dx + i, total);
   }
   if (i < end) {
-    float rows[16] = {}, widths[16], inside[16] = {}, found[16];
+    float rows[16] = {}, steps[16], inside[16] = {}, found[16];
     for (int k = 0; k < 16; ++k) {
       const bool here = i + k < end;
       inside[k] = here;
       if (here) rows[k] = x[i + k];
-      widths[k] = mixture.width ? mixture.width[16 * j + k] : here ? step[i + k] : 1.f;
+      steps[k] = mixture.width ? mixture.width[16 * j + k] : here ? step[i + k] : 1.f;
     }
-    mixture16(parts, load(rows), load(widths), load(inside), found, total);
+    set_widths(parts, load(steps), widths);
+    mixture16(parts, widths, load(rows), load(inside), found, total);
     for (int k = 0; i + k < end; ++k) dx[i + k] = found[k];
   }
   store(sums, total.bits);

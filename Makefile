@@ -63,6 +63,15 @@ fuzz: $(VENV)/.extras-$(TEST) ## throw mutated files at the readers and the deco
 	$(PY) -m pip install --quiet 'atheris>=3' || echo "atheris is not to be had here: fuzzing without coverage" >&2
 	$(PY) -m tests.fuzz.run --seconds $(FUZZ_SECONDS)
 
+.PHONY: sanitize
+sanitize: $(VENV)/.extras-$(DEV) ## build the kernels with AddressSanitizer and UndefinedBehaviorSanitizer, aside, and test them
+	cmake -S . -B build/sanitize -DGSV_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug -DPython_EXECUTABLE=$(abspath $(PY)) \
+		-Dnanobind_DIR="$$($(PY) -m nanobind --cmake_dir)" > /dev/null
+	cmake --build build/sanitize --parallel 2 > /dev/null
+	GSV_CPU_MODULE="$$(ls build/sanitize/_cpu*.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+		LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so):$$($(CXX) -print-file-name=libstdc++.so.6)" \
+		$(BIN)/pytest -q -p tests.sanitized --capture=sys tests/kernels
+
 .PHONY: wheel-test
 wheel-test: $(VENV)/.ready ## build the wheel, install it without torch away from the tree, and decode with it
 	$(PY) tests/wheel_test.py

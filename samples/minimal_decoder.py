@@ -31,7 +31,8 @@ CUTOFF = 4.5  # 7.8: a Gaussian's support is sigma < 4.5
 SEQUENCE_FIELDS = (  # 5.4, in file order: names by descriptor
     "profile:u8 level:u8 width:uvar height:uvar sar_num:uvar sar_den:uvar bit_depth:u8 colour_primaries:u8 "
     "transfer_characteristics:u8 matrix_coefficients:u8 full_range:u8 time_base_num:uvar time_base_den:uvar "
-    "frame_duration:uvar start_pts:svar64 max_gop_frames:uvar frame_count:uvar"
+    "frame_duration:uvar start_pts:svar64 max_gop_frames:uvar max_entry_distance:uvar "
+    "frame_count:uvar"
 )
 
 
@@ -206,35 +207,48 @@ class Gop:
         self.sequence = sequence
         self.head: dict[str, Any] = {}
         self.symbols: dict[str, np.ndarray] = {}
+        self.expected: dict[str, np.ndarray] = {}  # of carried Gaussians, before differences are added (7.5)
+        self.carried = 0  # M
 
 
-def read_gop(payload: bytes, sequence: dict[str, Any]) -> Gop:
+def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Gop:
+    """The GoP in a payload; `before` is the one before it in the file."""
     r, gop = Reader(payload), Gop(sequence)
     head = gop.head
     read_gop_header(r, gop)
-    n = head["gaussian_count"]
+    alone, n = not head["reference_mode"], head["gaussian_count"]
+    if not alone:
+        require(before, "C-6.5-17", "a GoP is predicted and has none before it")
+        read_carried(r, gop, before)
+    require(n - gop.carried <= 8 * len(payload), "C-6.5-8", "more Gaussians than the chunk can hold")
     read_means(r, gop)
-    head["shape_type"] = choice(r, "shape_type", "C-6.7-1")
+    if alone:
+        head["shape_type"] = choice(r, "shape_type", "C-6.7-1")
     read_coded(r, gop, "shape", 3)
-    head["colour_space"] = choice(r, "colour_space", "C-6.7-2")
-    head["colour_norm"] = choice(r, "colour_norm", "C-6.7-3")
+    if alone:
+        head["colour_space"] = choice(r, "colour_space", "C-6.7-2")
+        head["colour_norm"] = choice(r, "colour_norm", "C-6.7-3")
     read_coded(r, gop, "colour", 3)
     for k in range(1, head["motion_degree"] + 1):
         read_coded(r, gop, f"motion[{k}]", 2)
     if head["colour_drift"]:
         read_coded(r, gop, "drift_data", 3)
     if head["window_type"]:
-        head["edge"], head["denominator"] = r.f32(), r.u8()
+        if alone:
+            head["edge"], head["denominator"] = r.f32(), r.u8()
         require(head["edge"] > 0, "C-6.9-1", "edge is not positive")
         require(1 <= head["denominator"] <= 16, "C-6.9-2", f"denominator is {head['denominator']}")
-        gop.symbols["birth"], gop.symbols["duration"] = r.plane(n), r.plane(n)
+        for name in ("birth", "duration"):
+            known = gop.expected.get(name, np.zeros(0, np.int64))
+            gop.symbols[name] = np.concatenate([known, r.plane(n - gop.carried)])
         require((np.abs(gop.symbols["birth"]) <= 2**20).all(), "C-6.9-3", "a birth is out of range")
         duration = gop.symbols["duration"]
         require(((duration >= 0) & (duration <= 2**20)).all(), "C-6.9-4", "a duration is out of range")
     if head["field_type"]:
         read_field(r, gop)
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
-    tools = ["blend_mode", "motion_degree", "colour_drift", "window_type", "shape_type", "colour_space", "colour_norm"]
+    tools = ["reference_mode", "blend_mode", "motion_degree", "colour_drift", "window_type"]
+    tools += ["shape_type", "colour_space", "colour_norm"]
     used = [name for name in tools if head[name]]
     require(sequence["profile"] == 1 or not used, "C-6.5-15", f"profile 0 has no {', '.join(used)}")
     return gop
@@ -261,10 +275,9 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
         right = head["first_frame"] or head["pts"][0] == sequence["start_pts"]
         require(right, "C-6.5-4", "first_pts of frame 0 is not start_pts")
         require(head["pts"][-1] < 2**63, "C-6.4-10", "a time stamp is out of range")
-    choice(r, "reference_mode", "C-6.5-6", 0)
+    head["reference_mode"] = choice(r, "reference_mode", "C-6.5-6")
     n = head["gaussian_count"] = r.uvar()
     require(n <= LEVELS[sequence["level"]][1], "C-6.5-7", "more Gaussians than the level allows")
-    require(n <= 8 * len(r.data), "C-6.5-8", "more Gaussians than the chunk can hold")
     head["blend_mode"] = choice(r, "blend_mode", "C-6.5-9")
     if head["blend_mode"]:
         head["background"], head["blend_epsilon"] = [r.f32() for _ in range(3)], r.f32()
@@ -275,24 +288,89 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
     head["field_type"] = choice(r, "field_type", "C-6.5-14")
 
 
+def read_carried(r: Reader, gop: Gop, before: Gop) -> None:
+    """Which Gaussians of the reference go on, and what is expected of them (5.18, 6.18, 7.5)."""
+    head, old = gop.head, before.head
+    tools = ("blend_mode", "motion_degree", "colour_drift", "window_type")
+    require(all(head[name] == old[name] for name in tools), "C-6.18-1", "a predicted GoP has other tools")
+    parts = ["shape", "colour", *(f"motion[{k}]" for k in range(1, head["motion_degree"] + 1))]
+    parts += ["drift_data"] if head["colour_drift"] else []
+    require(all(old[name][0][1] is not None for name in parts), "C-6.18-2", "a reference has no uniform quantisers")
+    for name in (*parts, "fraction_bits", "margin", "shape_type", "colour_space", "colour_norm", "edge", "denominator"):
+        if name in old:
+            head[name] = old[name]
+    frames, frames_before, d = head["frame_count"], old["frame_count"], head.get("denominator", 1)
+    end, end_before = (frames - 1) * d, (frames_before - 1) * d
+    candidates = np.arange(old["gaussian_count"])
+    if head["window_type"]:
+        candidates = np.flatnonzero(before.symbols["birth"] + before.symbols["duration"] >= end_before)
+    flag = r.plane(len(candidates))
+    require(((flag == 0) | (flag == 1)).all(), "C-6.18-4", "a symbol of carried is neither 0 nor 1")
+    chosen = candidates[flag == 1]
+    gop.carried = m = len(chosen)
+    require(m <= head["gaussian_count"], "C-6.18-5", "more Gaussians are carried than there are")
+    was = {name: before.symbols[name][chosen] for name in ("grid", *parts)}
+    gop.expected = dict(was)
+    centre = centre_before = np.zeros(m, np.int64)
+    if head["window_type"]:
+        death, birth_before = r.plane(m), before.symbols["birth"][chosen]
+        death_before = birth_before + before.symbols["duration"][chosen]
+        birth = birth_before - frames_before * d
+        gop.expected |= {"birth": birth, "duration": death - birth}
+        centre = np.clip(birth, 0, end) + np.clip(death, 0, end)
+        centre_before = np.clip(birth_before, 0, end_before) + np.clip(death_before, 0, end_before)
+    if head["motion_degree"]:
+        ratios = [math.ldexp(float(step), head["fraction_bits"]) for step, _ in old["motion[1]"]]
+        right = all(ratio == int(ratio) and 1 <= ratio <= 65536 for ratio in ratios)
+        require(right, "C-6.18-3", "a step of motion[1] is no whole number of grid positions")
+        v = was["motion[1]"]
+        require((np.abs(v) <= 2**24).all(), "C-6.18-6", "a carried Gaussian is too fast")
+        span = 2 * d * frames_before
+        way = 2 * v * np.array(ratios, np.int64) * (span - centre_before + centre)[:, None]
+        gop.expected["grid"] = was["grid"] + rdiv(way, span)
+        gop.expected["motion[1]"] = rdiv(v * frames, frames_before)
+
+
+def rdiv(a: np.ndarray, b: int) -> np.ndarray:
+    return (2 * a + b) // (2 * b)
+
+
+def add_difference(r: Reader, expected: np.ndarray) -> np.ndarray:
+    symbols = expected + r.plane(len(expected))
+    require(((symbols >= -(2**31)) & (symbols < 2**31)).all(), "C-6.18-7", "a sum is no symbol")
+    return symbols
+
+
 def read_means(r: Reader, gop: Gop) -> None:
-    """Sorted Morton codes to grid positions (5.6, 7.5)."""
-    fraction = gop.head["fraction_bits"] = choice(r, "fraction_bits", "C-6.6-1", 8)
-    margin = gop.head["margin"] = r.u8()
+    """Differences, then sorted Morton codes, to grid positions (5.6, 7.5)."""
+    if not gop.head["reference_mode"]:
+        gop.head["fraction_bits"], gop.head["margin"] = choice(r, "fraction_bits", "C-6.6-1", 8), r.u8()
+    fraction, margin = gop.head["fraction_bits"], gop.head["margin"]
     limits = [(gop.sequence[side] + 2 * margin) << fraction for side in ("width", "height")]
     require(max(limits) <= 2**24, "C-6.6-2", "the grid of the means is too large")
-    gap = r.gap_plane(gop.head["gaussian_count"])
+    carried = np.zeros((0, 2), np.int64)
+    if gop.head["reference_mode"]:
+        expected = np.clip(gop.expected["grid"], 0, np.array(limits) - 1)
+        carried = np.stack([add_difference(r, column) for column in expected.T], axis=1)
+    gap = r.gap_plane(gop.head["gaussian_count"] - gop.carried)
     require(sum(gap.tolist()) < 2**48, "C-6.6-4", "a position has more than 48 bits")
     code, grid = np.cumsum(gap), np.zeros((len(gap), 2), np.int64)
     for b in range(24):
         grid[:, 0] |= (code >> 2 * b & 1) << b
         grid[:, 1] |= (code >> 2 * b + 1 & 1) << b
-    require((grid < limits).all(), "C-6.6-3", "a Gaussian is outside the grid")
+    grid = np.concatenate([carried, grid])
+    require(((grid >= 0) & (grid < limits)).all(), "C-6.6-3", "a Gaussian is outside the grid")
     gop.symbols["grid"] = grid
 
 
 def read_coded(r: Reader, gop: Gop, name: str, components: int) -> None:
     """Numbers of one kind under one of the two quantisers (5.8)."""
+    if gop.head["reference_mode"]:
+        new, columns = gop.head["gaussian_count"] - gop.carried, []
+        for expected in gop.expected[name].T:
+            columns.append(np.concatenate([add_difference(r, expected), r.plane(new)]))
+        gop.symbols[name] = np.stack(columns, axis=1)
+        return
     n, kind = gop.head["gaussian_count"], choice(r, "quantiser_type", "C-6.8-1")
     if kind == 0:
         gop.head[name] = [(r.step(), r.f32()) for _ in range(components)]
@@ -355,7 +433,7 @@ def read_field(r: Reader, gop: Gop) -> None:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\1", "C-6.2-2", "the version is not 0.1")
+    require(data[8:10] == b"\0\2", "C-6.2-2", "the version is not 0.2")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):
@@ -393,6 +471,7 @@ def read_sequence(payload: bytes) -> dict[str, Any]:
     require(s["frame_count"], "C-6.4-9", "there are no frames")
     end = s["start_pts"] + s["frame_count"] * s["frame_duration"]
     require(end < 2**63, "C-6.4-10", "a time stamp is out of range")
+    require(s["max_entry_distance"] >= s["max_gop_frames"], "C-6.4-11", "max_entry_distance is too small")
     return s
 
 
@@ -400,11 +479,13 @@ def read_file(data: bytes) -> list[Gop]:
     """Everything in the file, checked; no floating-point arithmetic so far."""
     chunks = read_chunks(data)
     sequence = read_sequence(chunks[0][3])
-    gops, frame, pts = [], 0, None
+    gops, frame, entry, pts = [], 0, 0, None
     for _, _, _, payload in chunks[1:-2]:
-        gop = read_gop(payload, sequence)
+        gop = read_gop(payload, sequence, gops[-1] if gops else None)
         require(gop.head["first_frame"] == frame, "C-6.2-5", "GoPs do not follow each other in display order")
+        entry = entry if gop.head["reference_mode"] else frame
         frame += gop.head["frame_count"]
+        require(frame - entry <= sequence["max_entry_distance"], "C-6.5-18", "a GoP is too far from where one enters")
         if "pts" in gop.head:
             require(pts is None or gop.head["pts"][0] > pts, "C-6.5-5", "time stamps go back")
             pts = gop.head["pts"][-1]
@@ -417,18 +498,22 @@ def read_file(data: bytes) -> list[Gop]:
 def check_index(chunks: list[tuple[bytes, int, int, bytes]], gops: list[Gop]) -> None:
     """INDX and ENDF (6.13, 6.14) say what reading the file front to back found."""
     _, start, end, payload = chunks[-2]
-    r, at, entries = Reader(payload), 0, []
+    r, at, entries, deltas = Reader(payload), 0, [], [-1]
     for _ in range(r.uvar()):
         at += r.uvar64()
         entries.append((at, at + r.uvar(), r.uvar()))
         at = entries[-1][1]
+        deltas.append(r.uvar())
+        require(deltas[-1] in (0, deltas[-2] + 1), "C-6.13-4", "an entry_delta does not follow")
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of INDX")
     frames = gops[0].sequence["frame_count"]
     require(sum(count for *_, count in entries) == frames, "C-6.13-1", "frame counts of the index do not add up")
     inside = all(a >= chunks[0][2] and b <= start and b - a > 13 for a, b, _ in entries)
+    predicted = [delta > 0 for delta in deltas[1:]] == [bool(gop.head["reference_mode"]) for gop in gops]
     require(inside, "C-6.13-2", "the index points out of the data")
     found = [(a, b, gop.head["frame_count"]) for (_, a, b, _), gop in zip(chunks[1:-2], gops, strict=True)]
-    require(entries == found and end == chunks[-1][1], "C-6.13-3", "the index does not name the GOPD chunks")
+    right = entries == found and predicted and end == chunks[-1][1]
+    require(right, "C-6.13-3", "the index does not name the GOPD chunks")
     require(int.from_bytes(chunks[-1][3], "little") == start, "C-6.14-1", "index_offset does not lead to INDX")
 
 

@@ -34,6 +34,7 @@ NOTES = {
     "gop[0].colour_data.colour_space": "RGB",
     "gop[0].colour_data.colour_norm": "weights",
     "INDX.offset_delta[0]": "from the start of the file",
+    "INDX.entry_delta[0]": "entered here",
     "ENDF.index_offset": "to INDX",
 }
 

@@ -76,6 +76,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.4-8": ("tiny", {"SEQH.max_gop_frames": u8(0)}),
     "C-6.4-9": ("tiny", {"SEQH.frame_count": u8(0)}),
     "C-6.4-10": ("tiny", {"SEQH.start_pts": _written(SVAR64, (1 << 63) - 1)}),
+    "C-6.4-11": ("tiny", {"SEQH.max_entry_distance": u8(0)}),
     "C-6.5-1": ("tiny", {HEADER + "frame_count": u8(2)}),
     "C-6.5-2": ("tiny", {HEADER + "first_frame": u8(1)}),
     "C-6.5-3": ("variable_time", {HEADER + "pts_delta[0]": u8(0)}),
@@ -91,6 +92,8 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-13": ("tiny", {HEADER + "window_type": u8(2)}),
     "C-6.5-14": ("tiny", {HEADER + "field_type": u8(2)}),
     "C-6.5-15": ("paths", {"SEQH.profile": u8(0)}),
+    "C-6.5-17": ("tiny", {HEADER + "reference_mode": u8(1)}),
+    "C-6.5-18": ("chain", {"SEQH.max_entry_distance": u8(10)}),
     "C-6.6-1": ("tiny", {"gop[0].mean_data.fraction_bits": u8(9)}),
     "C-6.6-2": (
         "tiny",
@@ -138,6 +141,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.13-1": ("paths", {"INDX.frame_count[0]": u8(1)}),
     "C-6.13-2": ("tiny", {"INDX.offset_delta[0]": _written(UVAR64, 1 << 40)}),
     "C-6.13-3": ("tiny", {"INDX.length[0]": lambda old: uvar(old[0] - 1)}),
+    "C-6.13-4": ("tiny", {"INDX.entry_delta[0]": u8(1)}),
     "C-6.15-2": ("deep", {"pict.source_codec.utf8": b"\xff\xfe\xfd\xfc"}),
     "C-6.15-3": ("deep", {"pict.source_chroma_format": u8(6)}),
     "C-6.15-4": ("deep", {"pict.content_light_present": u8(2)}),
@@ -147,6 +151,21 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.17-2": ("deep", {"pack.packet[1].stream": u8(2)}),
     "C-6.17-3": ("deep", {"pack.packet[0].packet_flags": u8(4)}),
     "C-6.17-4": ("deep", {"pack.packet[2].duration": _written(UVAR64, (1 << 63))}),
+    "C-6.18-1": ("chain", {"gop[1].gop_header.colour_drift": u8(1)}),
+    "C-6.18-2": (
+        "stgv",
+        {
+            "SEQH.profile": u8(1),
+            "SEQH.max_entry_distance": u8(6),
+            "gop[1].gop_header.reference_mode": u8(1),
+            "INDX.entry_delta[1]": u8(1),
+        },
+    ),
+    "C-6.18-3": ("chain", {"gop[0].motion[1].step[0]": f32(0.3)}),
+    "C-6.18-4": ("chain", {"gop[5].carry_data.carried.minimum": svar(1)}),
+    "C-6.18-5": ("chain", {"gop[3].gop_header.gaussian_count": u8(1)}),
+    "C-6.18-6": ("chain", {"gop[0].motion[1].component[1].minimum": svar(1 << 25)}),
+    "C-6.18-7": ("seamless", {"gop[1].shape_data.shape.delta[0].minimum": svar((1 << 31) - 8)}),
     "C-6.14-1": ("tiny", {"ENDF.index_offset": (10).to_bytes(8, "little")}),
 }
 

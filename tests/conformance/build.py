@@ -6,7 +6,6 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -57,10 +56,8 @@ def file_of(vector: Vector, ancillary: tuple[tuple[str, bytes], ...] = ()) -> by
 
 def header(frame_count: int, size: tuple[int, int] = SIZE, **values: Any) -> SequenceHeader:
     """A sequence header of profile main, level 1."""
-    made = SequenceHeader(
-        profile=1, level=1, width=size[0], height=size[1], max_gop_frames=frame_count, frame_count=frame_count
-    )
-    return replace(made, **values)
+    fields = {"profile": 1, "level": 1, "max_gop_frames": frame_count, **values}
+    return SequenceHeader(width=size[0], height=size[1], frame_count=frame_count, **fields)
 
 
 def uniform(symbols: np.ndarray, step: float, offset: float = 0.0) -> Coded:

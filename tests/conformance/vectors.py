@@ -24,6 +24,7 @@ from gscodec.format.records import (
     WindowData,
 )
 from gscodec.format.streams import DISCARD, KEY, PacketRecord, StreamInfo, write_packets, write_streams
+from tests.conformance import chains  # registers its vectors
 from tests.conformance.build import (
     SIZE,
     VECTORS,
@@ -45,7 +46,7 @@ from tests.conformance.build import (
 )
 from tests.conformance.numbers import Numbers
 
-__all__ = ["ANCILLARY", "VECTORS"]
+__all__ = ["ANCILLARY", "VECTORS", "chains"]
 
 SOUND = StreamInfo(0, "aac", 1, 48000, 1, "eng", "left and right", 96000, b"\x11\x90", 48000, 2, "stereo")
 SUBTITLES = StreamInfo(1, "subrip", 1, 1000, 64, "", "\u00fcbersetzt")

@@ -2,14 +2,15 @@
 """Reads the syntax tables of SPEC.md as a program and runs it over the bytes of a file.
 
 Whatever the tables say is what gets parsed: nothing here knows a field of the format but for the few functions that
-SPEC section 6 defines in prose (levels, features, entries, inputs, raw_length, more_data, unknown).
+SPEC section 6 defines in prose (levels, features, entries, inputs, raw_length, more_data, unknown), and what the
+caller says of candidates and carried Gaussians, which take decoding.
 """
 
 from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +79,9 @@ def _node(row: int, syntax: str, descriptor: str) -> Node:
 class Runner:
     """Executes the tables over `data`; `fields` lists (offset, length, name, descriptor, value)."""
 
-    def __init__(self, structures: dict[str, Structure], data: bytes) -> None:
+    def __init__(self, structures: dict[str, Structure], data: bytes, carried: Sequence[tuple[int, int]] = ()) -> None:
+        """`carried`: per GoP the number of candidates and of carried Gaussians."""
+        self._carried, self._gop = carried, -1
         self.structures, self.data, self.position = structures, data, 0
         self.variables: dict[str, Any] = {}
         self.fields: list[tuple[int, int, str, str, Any]] = []
@@ -93,6 +96,8 @@ class Runner:
             "entries": self._entries,
             "inputs": self._inputs,
             "raw_length": self._raw_length,
+            "candidate_count": lambda: self._carried[self._gop][0],
+            "carried_count": lambda: self._carried[self._gop][1] if self.variables["reference_mode"] else 0,
         }
 
     def run(self) -> Runner:
@@ -127,6 +132,7 @@ class Runner:
 
     def _structure(self, name: str, arguments: list[Any]) -> None:
         structure = self.structures[name]
+        self._gop += name == "gop"
         self.variables.update(zip(structure.parameters, arguments, strict=True))
         self._block(structure.body)
         if name == "grid":

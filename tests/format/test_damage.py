@@ -76,7 +76,7 @@ def test_messages_say_what_where_and_which_rule() -> None:
     flipped = data[:0x60] + bytes((data[0x60] ^ 4,)) + data[0x61:]
     message = str(refused(flipped))
     assert message.startswith("not a valid .gsv file: GOPD, ")
-    for part in ("byte 0x28", "CRC is", "damaged", "(SPEC.md C-6.3-4)"):
+    for part in ("byte 0x29", "CRC is", "damaged", "(SPEC.md C-6.3-4)"):
         assert part in message
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 
 import re
 from functools import cache
+from itertools import pairwise
 
 import pytest
 
-from gscodec.format import validate, validate_data, validate_media
+from gscodec.format import validate, validate_data, validate_media, validate_prediction
 from gscodec.format.chunks import ANCILLARY, KNOWN, SIGNATURE, VERSION
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe
 from gscodec.format.limits import LEVELS
+from gscodec.format.prediction import candidates
 from gscodec.format.records import PROFILES
 from gscodec.format.rules import RULES
 from gscodec.format.schema import DESCRIPTORS
@@ -38,7 +40,10 @@ def section(title: str) -> str:
 
 @cache
 def runner_of(name: str) -> Runner:
-    return Runner(STRUCTURES, (FOLDER / name).read_bytes()).run()
+    data = (FOLDER / name).read_bytes()
+    records = [None, *map(ContainerReader(data).read_gop, range(ContainerReader(data).gop_count))]
+    pairs = [(len(candidates(a)) if a else 0, b.carried_count) for a, b in pairwise(records) if b]
+    return Runner(STRUCTURES, data, pairs).run()
 
 
 @pytest.mark.parametrize("name", GOOD)
@@ -111,14 +116,14 @@ def test_profiles_signature_version_and_chunks() -> None:
 def test_requirements_functions_and_broken_files_are_the_same_set() -> None:
     stated = re.findall(r"^- \*\*(C-[\d.]+-\d+)\*\* It is a requirement of conformance that .*\.$", TEXT, re.M)
     assert stated == sorted(RULES, key=number_of) == list(broken_files())
-    for module in (validate, validate_data, validate_media):
+    for module in (validate, validate_data, validate_media, validate_prediction):
         for name in RULES.values():
             function = getattr(module, name, None)
             assert function is None or function.__doc__
 
 
 def test_requirements_stand_in_their_sections() -> None:
-    for number in range(1, 18):
+    for number in range(1, 19):
         title = re.search(rf"^### (6\.{number} .*)$", TEXT, re.M)
         assert title
         codes = re.findall(r"\*\*C-6\.(\d+)-(\d+)\*\*", section(f"### {title[1]}"))

@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""GoPs predicted from the one before: the arithmetic, entering a file anywhere, damage, what the writer refuses."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gscodec.format import source
+from gscodec.format.container import ContainerReader, ContainerWriter
+from gscodec.format.errors import FormatError, Place
+from gscodec.format.gop import write_gop
+from gscodec.format.join import join, part
+from gscodec.format.prediction import candidates, predict
+from gscodec.format.records import Coded, GopRecord, MeanData, MotionData, UniformQuantiser, WindowData
+from gscodec.format.salvage import SalvagedReader
+from gscodec.format.sequential import SequentialReader
+from tests.conformance.broken import base
+from tests.conformance.build import header, plain
+from tests.conformance.numbers import Numbers
+from tests.conformance.vectors import VECTORS
+
+SEQUENCE, CHAIN = VECTORS["chain"]()  # GoPs 0 to 3 are a chain, 4 and 5 another
+
+
+def moving() -> GopRecord:
+    """Three Gaussians that move 3 and -2 steps of 1/4 pixel per half of 4 frames; lives of 0-8, 1-2 and 2-3 frames."""
+    n = Numbers(1)
+    speed = Coded(UniformQuantiser((0.25, 0.25), (0.0, 0.0)), np.array([[3, -2]] * 3))
+    life = WindowData(0.5, 2, np.array([0, 2, 4]), np.array([16, 2, 2]))
+    mean = MeanData(3, 4, np.array([[100, 100]] * 3))
+    return replace(plain(n, 0, 4, 3), mean=mean, motion=MotionData((speed,)), window=life)
+
+
+def test_the_numbers_of_one_prediction() -> None:
+    reference = moving()
+    assert candidates(reference).tolist() == [0, 2]  # the second is dead in the last frame
+    p = predict(reference, np.array([0]), 2, np.array([1]), header(6), Place())
+    assert p.window
+    assert (p.window.birth.tolist(), p.window.duration.tolist()) == ([-8], [9])
+    # Centres: (0 + 3) / 2 before, (0 + 0.5) / 2 after; so 4 - 1.5 + 0.25 frames, of 3 and -2 grid positions each.
+    assert p.mean.grid.tolist() == [[108, 95]]  # 8.25 and -5.5 further, halves upwards
+    assert p.motion[0].symbols.tolist() == [[2, -1]]  # 1.5 and -1, halves upwards
+    assert p.shape.symbols.tolist() == reference.shape.coded.symbols[:1].tolist()
+
+
+def test_positions_stay_on_the_grid() -> None:
+    reference = moving()
+    assert reference.motion
+    fast = replace(reference.motion.degrees[0], symbols=np.array([[1 << 24, -(1 << 24)]] * 3))
+    p = predict(replace(reference, motion=MotionData((fast,))), np.array([0]), 2, np.array([1]), header(6), Place())
+    assert p.mean.grid.tolist() == [[40 * 8 - 1, 0]]
+
+
+def test_any_gop_can_be_read_alone() -> None:
+    for index in (5, 2, 3, 0, 3, 1):
+        assert ContainerReader(base("chain")).read_gop(index) == CHAIN[index]
+    reader = ContainerReader(base("chain"))
+    assert [reader.read_gop(i) for i in (5, 2, 3, 0, 3, 1)] == [CHAIN[i] for i in (5, 2, 3, 0, 3, 1)]
+    assert [list(reader.gops_to_enter(i)) for i in (0, 3, 4, 5)] == [[0], [0, 1, 2, 3], [4], [4, 5]]
+
+
+@pytest.mark.parametrize("opened", [ContainerReader, lambda data: SequentialReader(io.BytesIO(data))])
+def test_in_order_every_gop_is_decoded_once(opened: type, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, calls = source.read_gop, []
+    monkeypatch.setattr(source, "read_gop", lambda *a, **k: calls.append(k["chunk"]) or read(*a, **k))
+    reader = opened(base("chain"))
+    assert [reader.read_gop(index) for index in reader.indices()] == CHAIN
+    assert calls == [f"GoP {index}" for index in range(6)]
+
+
+def test_a_stream_keeps_what_a_chain_needs() -> None:
+    reader = SequentialReader(io.BytesIO(base("chain")))
+    assert reader.read_gop(3) == CHAIN[3]
+    late = SequentialReader(io.BytesIO(base("chain")))
+    while late.gop_count < 4:
+        late.advance()
+    assert late.read_gop(3) == CHAIN[3]
+    assert late.read_gop(5) == CHAIN[5]
+
+
+def test_damage_takes_the_rest_of_its_chain_only() -> None:
+    data = bytearray(base("chain"))
+    data[ContainerReader(base("chain")).gop_table[1].offset + 40] ^= 1
+    for reader in (SalvagedReader(bytes(data)), SequentialReader(io.BytesIO(data), lenient=True)):
+        assert [reader.read_gop(index) for index in reader.indices()] == [CHAIN[0], *CHAIN[4:]]
+        assert reader.missing() == [(4, 11)]
+        assert [fault.kind for fault in reader.faults] == ["GOPD"] * 3
+        assert "predicted from the one before" in reader.faults[1].message
+
+
+def test_a_part_begins_where_the_file_can_be_entered() -> None:
+    file = io.BytesIO()
+    join([part(ContainerReader(base("chain")), 8, 14)], file)
+    cut = ContainerReader(file)
+    cut.verify()
+    assert [(entry.frame_count, entry.entry_delta) for entry in cut.gop_table] == [
+        (4, 0),
+        (4, 1),
+        (1, 2),
+        (2, 3),
+        (3, 0),
+    ]
+    assert cut.header.max_entry_distance == SEQUENCE.max_entry_distance
+    later = io.BytesIO()
+    join([part(ContainerReader(base("chain")), 14, 16)], later)
+    assert [gop.carried_count for gop in map(ContainerReader(later).read_gop, (0, 1))] == [0, CHAIN[5].carried_count]
+
+
+def test_what_stays_costs_next_to_nothing() -> None:
+    n, sequence = Numbers(3), header(4, max_gop_frames=2, max_entry_distance=4)
+    still = plain(n, 0, 2, 4000)
+    again = replace(still, first_frame=2, reference_mode=1, carried=np.arange(4000))
+    payload, bits = write_gop(again, sequence, still)
+    assert len(payload) < 60
+    assert bits.carry > 0
+    assert len(write_gop(still, sequence)[0]) > 20_000
+
+
+def refused(record: GopRecord, reference: GopRecord | None = CHAIN[0]) -> str:
+    with pytest.raises(ValueError, match="GoP") as caught:
+        write_gop(record, SEQUENCE, reference)
+    return str(caught.value)
+
+
+def test_writer_wants_what_a_reader_will_expect() -> None:
+    gop = CHAIN[1]
+    assert gop.carried is not None
+    assert gop.window
+    assert "ends before 4" in refused(replace(gop, first_frame=5))
+    assert "no carried" in refused(replace(gop, carried=None))
+    assert "rising indices" in refused(replace(gop, carried=gop.carried[::-1]))
+    assert "margin is 5" in refused(replace(gop, mean=replace(gop.mean, margin=5)))
+    assert "births" in refused(replace(gop, window=replace(gop.window, birth=gop.window.birth + 1)))
+    coarse = replace(gop.shape.coded, quantiser=UniformQuantiser((0.5,) * 3, (0.0,) * 3))
+    assert "keeps the quantisers" in refused(replace(gop, shape=replace(gop.shape, coded=coarse)))
+
+
+def test_writer_keeps_the_entry_distance() -> None:
+    writer = ContainerWriter(io.BytesIO(), replace(SEQUENCE, max_entry_distance=9))
+    for gop in CHAIN[:3]:
+        writer.add_gop(gop)
+    with pytest.raises(FormatError) as caught:
+        writer.add_gop(CHAIN[3])
+    assert caught.value.code == "C-6.5-18"
+    with pytest.raises(FormatError) as caught:
+        ContainerWriter(io.BytesIO(), SEQUENCE).add_gop(CHAIN[1])
+    assert caught.value.code == "C-6.5-17"

@@ -43,6 +43,8 @@ class PictureEncoder:
         context.colorspace = self.matrix
         context.color_range = 2 if self.range == 1 else 1
         context.thread_count = options.threads
+        if not clip.frame_duration:
+            context.max_b_frames = 0  # decoding times are then the frames' own, and so is the length of the track
         context.flags |= Flags.global_header
         context.open()
         return context

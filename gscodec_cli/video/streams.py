@@ -108,6 +108,9 @@ def _scan(path: str) -> _Scan:
                     last, duration = packet.pts, packet.duration or 0
         except av.FFmpegError as error:
             raise MediaError(f"{path}: cannot be read to its end ({reason(error)})") from None
+        end = (stream.start_time or 0) + stream.duration if stream.duration else None
+        if end is not None and last < end < last + duration:
+            duration = end - last  # an edit list ends inside the last frame
     ordered = array("q", sorted(pts))
     if trusted and ordered and all(a < b for a, b in pairwise(ordered)):
         return _Scan(ordered, duration)

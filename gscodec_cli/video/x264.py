@@ -33,6 +33,8 @@ class X264Writer(FileWriter):
         self.container_format = ENCODED_SUFFIXES[self.output.target.suffix.lower()]
         self.queue: Queue[Callable[[], None] | None] = Queue(_QUEUE_FRAMES)
         self.durations: dict[int, int] = {}
+        self.first_pts, self.first_dts, self.span = 1 << 62, 0, 0  # span: from the first frame to the end of the last
+        self.held: av.Packet | None = None  # the last packet so far
         self.failure: BaseException | None = None
         self.stopping = Event()
         self.worker = Thread(target=self._work, name="x264", daemon=True)
@@ -101,14 +103,25 @@ class X264Writer(FileWriter):
 
     def _encode(self, rgb: np.ndarray, pts: int, duration: int) -> None:
         self.durations[pts] = duration
+        self.first_pts = min(self.first_pts, pts)
+        self.span = pts + duration - self.first_pts
         self._mux(self.encoder.encode(rgb, pts))
 
     def _finish(self) -> None:
         self._mux(self.encoder.encode(None))
+        if self.held is not None:
+            if self.container_format != "matroska" and self.held.dts is not None:
+                # MP4 counts a track's length in decoding times: this makes it the frames' own.
+                self.held.duration = max(1, self.span - (self.held.dts - self.first_dts))
+            self.muxer.write_picture(self.held)
         self.muxer.close()
 
     def _mux(self, packets: Sequence[av.Packet]) -> None:
         for packet in packets:
             if packet.pts in self.durations:
                 packet.duration = self.durations.pop(packet.pts)
-            self.muxer.write_picture(packet)
+            if self.held is not None:
+                self.muxer.write_picture(self.held)
+            elif packet.dts is not None:
+                self.first_dts = packet.dts
+            self.held = packet

@@ -3,15 +3,14 @@
 
 import importlib
 import os
-import signal
 import sys
 import traceback
 from importlib.metadata import version
-from typing import Any
 
 import click
 
 from gscodec_cli.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of
+from gscodec_cli.interrupts import catch_interrupts, was_interrupted
 
 VERBS = ("encode", "decode", "info", "eval", "verify", "cut", "concat")
 
@@ -38,14 +37,9 @@ def cli() -> None:
     """
 
 
-def main() -> None:
-    """Run the program and leave with its exit code."""
-    sys.exit(run(sys.argv[1:]))
-
-
 def run(arguments: list[str]) -> int:
     """Run `gsv` with `arguments`; every failure is one line on standard error and an exit code."""
-    _catch_interrupts()
+    catch_interrupts()
     try:
         with cli.make_context("gsv", arguments) as context:
             cli.invoke(context)
@@ -64,6 +58,8 @@ def run(arguments: list[str]) -> int:
         return _fail(error, f"not enough memory: {_one_line(error)}", EXIT_BAD_INPUT)
     except Exception as error:
         _silence_stdout()
+        if was_interrupted():
+            return _fail(error, "interrupted", EXIT_INTERRUPTED)
         return _fail(error, _describe(error), exit_code_of(error))
 
 
@@ -95,21 +91,3 @@ def _silence_stdout() -> None:
         sys.stdout.flush()
     except OSError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _catch_interrupts() -> None:
-    """Make Ctrl-C and SIGTERM a KeyboardInterrupt, once: what comes after it must not disturb the cleaning up."""
-    numbers = (signal.SIGINT, signal.SIGTERM)
-
-    def interrupt(signum: int, frame: Any) -> None:
-        for number in numbers:
-            signal.signal(number, signal.SIG_IGN)
-        raise KeyboardInterrupt
-
-    for number in numbers:
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, interrupt)
-
-
-if __name__ == "__main__":
-    main()

@@ -32,7 +32,8 @@ PROGRAM = tuple(f"gscodec_cli.{part}" for part in PARTS)
 VERBS = Rule((*CORE, *PROGRAM, "av", "click", "rich"))
 ENCODE_VERB = Rule((*VERBS.allowed, "gscodec_cli.encoder"), lazy=("torch",))
 ENCODER = Rule((*DECODER.allowed, "torch", "av", "rich", "gscodec_cli.metrics", "gscodec_cli.encoder"))
-MAIN = Rule((*VERBS.allowed, "gscodec_cli.main"), lazy=("gscodec_cli.verbs",))
+MAIN = Rule((*VERBS.allowed, "gscodec_cli.main", "gscodec_cli.interrupts"), lazy=("gscodec_cli.verbs",))
+START = Rule(("gscodec_cli.interrupts",), lazy=("gscodec_cli.main",))
 ROOT_FILES = Rule((*CORE, *PROGRAM))
 
 # The longest matching path decides.
@@ -44,6 +45,7 @@ RULES = {
     "kernels/triton/": KERNELS_GPU,
     "gscodec_cli/": ROOT_FILES,
     "gscodec_cli/main.py": MAIN,
+    "gscodec_cli/__main__.py": START,
     "gscodec_cli/video/": VIDEO,
     "gscodec_cli/metrics/": METRICS,
     "gscodec_cli/decoder/": DECODER,

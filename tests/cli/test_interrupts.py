@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""A signal at any moment of a run ends in one line and exit code 130, or comes too late and changes nothing."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import GSV
+
+pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this system")
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = re.search(r"^SigCgt:\s*([0-9a-f]+)$", status, re.M)
+    return bool(caught and int(caught[1], 16) >> (number - 1) & 1)
+
+
+@pytest.mark.parametrize("delay", [0, 0.002, 0.005, 0.01, 0.02, 0.04, 0.08, 0.16])
+def test_from_the_first_moment_on(clip, tmp_path, delay):
+    command = [GSV, "decode", str(clip), "-o", str(tmp_path / "a.mp4"), "-q"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        deadline = time.monotonic() + 30
+        while not catches(process.pid, signal.SIGTERM) and time.monotonic() < deadline:
+            pass
+        time.sleep(delay)
+        process.send_signal(signal.SIGTERM)
+        message = process.stderr.read().decode()
+        code = process.wait(60)
+    if code == 0:  # it had ended before
+        assert delay > 0.05
+        assert (message, (tmp_path / "a.mp4").exists()) == ("", True)
+        return
+    assert (code, message) == (130, "gsv: interrupted\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.gsv"]
+
+
+def test_the_handler_is_there_before_anything_large_is_imported():
+    """Python reads its handler's module and no other of ours before SIGTERM is caught."""
+    code = (
+        "import sys, signal, gscodec_cli.__main__\n"
+        "assert not {'click', 'numpy', 'av'} & set(sys.modules), 'imported too early'\n"
+        "import gscodec_cli.interrupts as i; i.catch_interrupts()\n"
+        "assert signal.getsignal(signal.SIGTERM) is i._interrupt\n"
+    )
+    python = Path(GSV).with_name("python3")
+    subprocess.run([python, "-c", code], check=True, timeout=60)
+
+
+def test_an_import_that_is_hit_counts_as_interrupted(tmp_path):
+    """What an interrupted import makes of the KeyboardInterrupt is not told as an error of its own."""
+    code = (
+        "import sys, os, signal\n"
+        "class Hit:\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'click':\n"
+        "            try: os.kill(os.getpid(), signal.SIGTERM)\n"
+        "            except KeyboardInterrupt: raise ImportError('numpy.core failed') from None\n"
+        "sys.meta_path.insert(0, Hit())\n"
+        "from gscodec_cli.__main__ import main\n"
+        "main()\n"
+    )
+    python = Path(GSV).with_name("python3")
+    done = subprocess.run([python, "-c", code, "info"], capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (130, b"gsv: interrupted\n")

@@ -19,6 +19,7 @@ from torch import Tensor
 from gscodec.kernels.constants import HASH_PRIMES
 from gscodec.kernels.encoding import HashGeometry
 
+from . import tcnn
 from .launch import INTERPRETED, launch, tensor
 
 _BLOCK = 1024 if INTERPRETED else 128
@@ -166,6 +167,8 @@ def hash_encode(coords: Tensor, table: Tensor, geometry: HashGeometry, times: Te
     are [N, D - 1], and the result is [B * N, levels * F], frame after frame. Raises ShapeError, BackendError.
     """
     coords, table, times = _checked(coords, table, geometry, times)
+    if tcnn.asked_for():
+        return tcnn.hash_encode(_with_times(coords, times), table, geometry).detach()
     count = len(coords) * (1 if times is None else len(times))
     out = torch.empty(count, geometry.width, device=coords.device)
     levels = levels_of(geometry, coords.device)
@@ -190,6 +193,8 @@ def hash_encode_backward(
     count = len(coords) * (1 if times is None else len(times))
     grad = tensor("grad", grad, (count, geometry.width))
     want_coords = want_coords and times is None
+    if tcnn.asked_for():
+        return tcnn.hash_encode_backward(_with_times(coords, times), table, geometry, grad, want_coords=want_coords)
     levels = levels_of(geometry, coords.device)
     # The largest power of two with which no sum overflows, and float32 holds it; it stays on the device.
     largest = grad.abs().amax() if grad.numel() else grad.new_zeros(())
@@ -205,6 +210,13 @@ def hash_encode_backward(
     # A gradient that is not finite has no place among integers: all of the table's gradient becomes NaN.
     dtable = (sums.double() / unit.double() + 0 * largest.double()).float()
     return dtable, dcoords.sum(0) if want_coords else None
+
+
+def _with_times(coords: Tensor, times: Tensor | None) -> Tensor:
+    """[B * N, D]: every point at every time."""
+    if times is None:
+        return coords
+    return torch.cat([coords.repeat(len(times), 1), times.repeat_interleave(len(coords))[:, None]], 1)
 
 
 def _checked(

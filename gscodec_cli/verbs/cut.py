@@ -24,7 +24,7 @@ from gscodec_cli.verbs.common import FrameRange, TimeRange, limit_options, namin
 def command(source: str, output: str, yes: bool, quiet: bool, **options: Any) -> None:
     """Copy the GoPs of IN.gsv that hold the frames asked for to OUT.gsv; says which frames these are.
 
-    Nothing is decoded or encoded: a GoP is kept whole or left out.
+    Nothing is decoded or encoded: a GoP is kept whole or left out, and GoPs that it is predicted from are kept too.
     """
     limits = take_limits(options)
     if options["frames"] is None and options["time"] is None:
@@ -40,5 +40,6 @@ def command(source: str, output: str, yes: bool, quiet: bool, **options: Any) ->
             join([piece], target.file)
         decoder.close()
     first, end = reader.gop_table[piece.gops[0]].first_frame, reader.gop_table[piece.gops[-1]].end_frame
-    why = "" if (first, end) == (start, stop) else f" (asked for {start}:{stop}; a file is cut between GoPs)"
+    rule = "a file is cut between GoPs and begins where it can be entered"
+    why = "" if (first, end) == (start, stop) else f" (asked for {start}:{stop}; {rule})"
     note(f"{output}: frames {first}:{end} of {source}{why}", quiet=quiet)

@@ -89,6 +89,7 @@ def _facts(decoder: StreamDecoder) -> dict[str, Any]:
         "height": header.height,
         "frames": header.frame_count,
         "gops": len(gops),
+        "max_entry_distance": header.max_entry_distance,
         "gaussians": sum(gop["gaussians"] for gop in gops),
         "seconds": seconds,
         "fps": header.frame_count / seconds,
@@ -132,6 +133,8 @@ def _gop(reader: GopSource, index: int) -> dict[str, Any]:
         "first_frame": entry.first_frame,
         "frames": entry.frame_count,
         "gaussians": head.gaussian_count,
+        "carried": reader.read_gop(index).carried_count,
+        "entry": reader.gops_to_enter(index)[0],
         "offset": entry.offset,
         "bytes": entry.length,
         "bpp": 8 * entry.length / (entry.frame_count * reader.header.width * reader.header.height),
@@ -143,7 +146,12 @@ def _tools(head: GopHeader) -> list[str]:
     tools = ["normalised"] if head.blend_mode else ["sum"]
     if head.motion_degree:
         tools.append(f"motion {head.motion_degree}")
-    names = (("drift", head.colour_drift), ("window", head.window_type), ("field", head.field_type))
+    names = (
+        ("drift", head.colour_drift),
+        ("window", head.window_type),
+        ("field", head.field_type),
+        ("predicted", head.reference_mode),
+    )
     return tools + [name for name, used in names if used]
 
 
@@ -172,9 +180,10 @@ def _print_tables(facts: dict[str, Any]) -> None:
 
 def _header_table(facts: dict[str, Any], table_class: Any) -> Any:
     table = table_class(title="header", show_header=False)
-    shown = ("profile", "level", "width", "height", "frames", "gops", "gaussians", "time_base", "frame_duration")
-    more = ("start_pts", "sample_aspect_ratio", "bit_depth", "colour_primaries", "transfer_characteristics")
-    for name in (*shown, *more, "matrix_coefficients", "full_range"):
+    shown = ("profile", "level", "width", "height", "frames", "gops", "max_entry_distance", "gaussians")
+    times = ("time_base", "frame_duration", "start_pts")
+    more = ("sample_aspect_ratio", "bit_depth", "colour_primaries", "transfer_characteristics")
+    for name in (*shown, *times, *more, "matrix_coefficients", "full_range"):
         table.add_row(name, str(facts[name]))
     for name, value in facts["picture"].items():
         table.add_row(name, " ".join(map(str, value)) if isinstance(value, tuple) else str(value))
@@ -200,9 +209,10 @@ def _bits_table(facts: dict[str, Any], table_class: Any) -> Any:
 
 
 def _gop_table(facts: dict[str, Any], table_class: Any) -> Any:
-    table = table_class("GoP", "frames", "Gaussians", "offset", "bytes", "bpp", "tools", title="GoPs")
+    columns = ("GoP", "frames", "Gaussians", "carried", "offset", "bytes", "bpp", "tools")
+    table = table_class(*columns, title="GoPs")
     for index, gop in enumerate(facts["gop_table"]):
         frames = f"{gop['first_frame']}:{gop['first_frame'] + gop['frames']}"
-        numbers = (gop["gaussians"], gop["offset"], gop["bytes"])
+        numbers = (gop["gaussians"], gop["carried"], gop["offset"], gop["bytes"])
         table.add_row(str(index), frames, *map(str, numbers), f"{gop['bpp']:.5f}", ", ".join(gop["tools"]))
     return table

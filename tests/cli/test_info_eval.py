@@ -11,10 +11,12 @@ import pytest
 from gscodec_cli.metrics.psnr import mse_luma, psnr
 from gscodec_cli.video.png import png_bytes
 from gscodec_cli.video.reader import open_video
+from tests.conformance.broken import base
 from tests.decoder.synthetic import make_file, make_header
 
 KEYS = [
-    *("bytes", "bpp", "bitrate", "profile", "level", "width", "height", "frames", "gops", "gaussians", "seconds"),
+    *("bytes", "bpp", "bitrate", "profile", "level", "width", "height", "frames", "gops", "max_entry_distance"),
+    *("gaussians", "seconds"),
     *("fps", "time_base", "frame_duration", "start_pts", "sample_aspect_ratio", "bit_depth", "colour_primaries"),
     *("transfer_characteristics", "matrix_coefficients", "full_range", "picture", "streams", "bits", "gop_table"),
 ]
@@ -42,6 +44,16 @@ def test_info_json_has_stable_keys_and_bits_add_up(gsv, clip):
     assert (facts["frames"], facts["gops"], facts["gaussians"], facts["profile"]) == (24, 3, 180, "main")
     assert facts["gop_table"][1]["first_frame"] == 10
     assert facts["gop_table"][1]["tools"] == ["sum", "motion 2", "window", "field"]
+
+
+def test_info_tells_predicted_gops(gsv, tmp_path):
+    (tmp_path / "chain.gsv").write_bytes(base("chain"))
+    facts = json.loads(gsv("info", tmp_path / "chain.gsv", "--json").out)
+    assert facts["max_entry_distance"] == 11
+    assert [gop["entry"] for gop in facts["gop_table"]] == [0, 0, 0, 0, 4, 4]
+    assert [gop["carried"] for gop in facts["gop_table"]] == [0, 41, 19, 30, 0, 9]
+    assert ["predicted" in gop["tools"] for gop in facts["gop_table"]] == [False, True, True, True, False, True]
+    assert facts["bits"]["carry"] > 0
 
 
 def test_info_shows_tables_fields_and_engines(gsv, clip):

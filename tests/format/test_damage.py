@@ -188,3 +188,12 @@ def test_noise_after_a_good_beginning(name: str, noise: bytes, kept: int) -> Non
     payload = reader.payload(reader.gop_chunk(0))
     with suppress(FormatError, LimitError):
         read_gop(payload[:kept] + noise, reader.header)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(["chain", "seamless"]), st.binary(max_size=200), st.integers(0, 300))
+def test_noise_in_a_predicted_gop(name: str, noise: bytes, kept: int) -> None:
+    reader = ContainerReader(base(name))
+    payload = reader.payload(reader.gop_chunk(1))
+    with suppress(FormatError, LimitError):
+        read_gop(payload[:kept] + noise, reader.header, None, reader.read_gop(0))

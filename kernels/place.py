@@ -67,6 +67,9 @@ def place(
     """
     arrays, rows = _checked(active, tau, parameters)
     engine = registry.select(backend)
+    if engine.name == "triton":
+        placed: tuple[Array, Array, Array] = registry.triton().place(settings, rows, tau, parameters)
+        return placed
     if engine.name != "cpu":
         found = reference_place.place(settings, rows, tau, arrays)
         return tuple(array.astype(np.float32) for array in found)  # type: ignore[return-value]
@@ -100,6 +103,9 @@ def place_backward(
     shapes = (count, 2), (count, 3), (count, 3 + settings.weighted)
     checked = [float_array("grads", grad, shape) for grad, shape in zip(grads, shapes, strict=True)]
     engine = registry.select(backend)
+    if engine.name == "triton":
+        slopes: list[Array | None] = registry.triton().place_backward(settings, rows, tau, parameters, checked)
+        return slopes
     if engine.name != "cpu":
         found = reference_place.place_backward(settings, rows, tau, arrays, checked)
         return [None if array is None else array.astype(np.float32) for array in found]

@@ -36,6 +36,9 @@ def quantise(
         raise ShapeError(f"steps: found {len(steps)}, expected {len(values)}, one for each array")
     checked = [_checked(*pair) for pair in zip(values, steps, strict=True)]
     engine = registry.select(backend)
+    if engine.name == "triton":
+        rounded: list[Array] = registry.triton().quantise([x for x, _, _, _ in checked], steps, seed)
+        return rounded
     if engine.name != "cpu":
         return [_reference(*item, seed, i) for i, item in enumerate(checked)]
     flat = [x.reshape(-1) for x, _, _, _ in checked]

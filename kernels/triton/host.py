@@ -7,6 +7,7 @@ instead, with the other modules of this package.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from gscodec.kernels.encoding import HashGeometry
 from gscodec.kernels.field import FieldWeights
 
 from . import field as fields
-from . import hashing, mixture, optimiser, raster
+from . import hashing, mixture, optimiser, raster, training
 from .binning import Bins
 from .launch import default_device, engine_name
 from .raster_backward import rasterize_backward as _backward
@@ -34,6 +35,9 @@ __all__ = [
     "hash_encode",
     "hash_encode_backward",
     "mixture_bits",
+    "place",
+    "place_backward",
+    "quantise",
     "rasterize",
     "rasterize_backward",
     "render_rgb8",
@@ -44,6 +48,10 @@ __all__ = [
 def _send(*arrays: Array) -> tuple[Tensor, ...]:
     device = default_device()
     return tuple(torch.from_numpy(array if array.flags.writeable else array.copy()).to(device) for array in arrays)
+
+
+def _send_some(*arrays: Array | None) -> list[Any]:
+    return [None if array is None else _send(array)[0] for array in arrays]
 
 
 def _fetch(*tensors: Tensor) -> tuple[Array, ...]:
@@ -89,6 +97,27 @@ def mixture_bits(*arrays: Array) -> tuple[Any, ...]:
     """See `gscodec.kernels.mixture_bits`."""
     bits, *grads = mixture.mixture_bits(*_send(*arrays))
     return float(bits), *_fetch(*grads)
+
+
+def place(settings: Any, rows: Array | None, tau: Array, parameters: Sequence[Array | None]) -> tuple[Array, ...]:
+    """See `gscodec.kernels.place`."""
+    chosen, when = _send_some(rows, tau)
+    return _fetch(*training.place(settings, chosen, when, _send_some(*parameters)))
+
+
+def place_backward(
+    settings: Any, rows: Array | None, tau: Array, parameters: Sequence[Array | None], grads: Sequence[Array]
+) -> list[Array | None]:
+    """See `gscodec.kernels.place_backward`."""
+    chosen, when = _send_some(rows, tau)
+    found = training.place_backward(settings, chosen, when, _send_some(*parameters), _send(*grads))
+    return [None if value is None else value.cpu().numpy() for value in found]
+
+
+def quantise(values: Sequence[Array], steps: Sequence[Array | int], seed: int | None) -> list[Array]:
+    """See `gscodec.kernels.quantise`."""
+    sent = [step if isinstance(step, int) else _send(np.asarray(step, np.float32))[0] for step in steps]
+    return list(_fetch(*training.quantise(_send(*values), sent, seed)))
 
 
 def hash_encode(coords: Array, table: Array, geometry: HashGeometry) -> Array:

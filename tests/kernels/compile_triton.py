@@ -74,8 +74,9 @@ def main() -> None:
     """Compile what drawing, training and decoding launch."""
     launching.launch = compile_only  # before the other modules take it from there
     launching.tensor = lambda name, value, shape, dtype=torch.float32: value.detach().contiguous()
+    from gscodec import kernels
     from gscodec.kernels import HashGeometry
-    from gscodec.kernels.triton import field, hashing, mixture, optimiser, place, raster, splats
+    from gscodec.kernels.triton import field, hashing, mixture, optimiser, place, raster, splats, training
 
     def zeros(*shape: int) -> torch.Tensor:
         return torch.zeros(shape)
@@ -105,6 +106,14 @@ def main() -> None:
         parts = (zeros(9, 2, 2), zeros(9, 3), zeros(9, 3)) if used else (None, None, None)
         moving = place.Moving(zeros(9, 2), zeros(9, 3), zeros(9, 3), *parts, 1.5, 10, (1.0, 1.0), zeros(3, 3), used)
         place.place(moving, zeros(2), (zeros(2, 9, 2), zeros(2, 9, 3)) if used else None)
+        settings = kernels.PlaceSettings(0.5, 1.5, 4.0, 0.5, ((1.0, 0.0, 0.0),) * 3, log_shape=used, weighted=used)
+        params = [zeros(9, 2), zeros(9, 3), zeros(9, 3)]
+        params += [zeros(9, 2, 2), zeros(9, 3), zeros(9, 2), zeros(9, 2), zeros(9, 3)] if used else [None] * 5
+        rows = torch.arange(9) if used else None
+        placed = training.place(settings, rows, zeros(9 if used else 1), params)
+        training.place_backward(settings, rows, zeros(9 if used else 1), params, placed)
+    for steps in (zeros(3), zeros(9, 3), 7):
+        training.quantise([zeros(9, 3)], [steps], 5)
     print("\n".join(sorted(compiled.values())))
 
 

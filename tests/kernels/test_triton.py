@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from gscodec import kernels
-from gscodec.kernels import reference, reference_field, reference_loss, torch_ref
-from tests.kernels.parity import Array, assert_as_good, make_field, make_geometry, make_scene, relative
+from gscodec.kernels import reference, reference_field, reference_loss, reference_place, torch_ref
+from tests.kernels.parity import Array, assert_as_good, make_field, make_geometry, make_scene, peak, relative
 from tests.kernels.test_field import coordinates
 from tests.kernels.test_gradients import leaves
 from tests.kernels.test_loss import LEAST, mixture_of, plain_bits, plain_loss, scene_of, target_of
+from tests.kernels.test_place import SETTINGS, filled, parameters_of
 from tests.kernels.test_raster import plain
 
 pytestmark = pytest.mark.usefixtures("gpu")
@@ -209,6 +212,39 @@ def test_field_at_many_times_is_as_exact_as_float32_torch(engine_modules, hidden
     for found, truth, tensor in zip(grads, exact_grads, tensors, strict=True):
         torch_grad = np.zeros(tensor.shape, np.float32) if tensor.grad is None else tensor.grad.numpy()
         assert_as_good(found.cpu().numpy(), truth, torch_grad, floor=6e-6)
+
+
+@pytest.mark.parametrize(("count", "degree"), [(0, 1), (1, 0), (300, 2)])
+@pytest.mark.parametrize("log_shape", [True, False])
+@pytest.mark.parametrize("everything", [True, False])
+def test_places_as_defined(count, degree, log_shape, everything):
+    settings = replace(SETTINGS, log_shape=log_shape, weighted=everything)
+    active, tau, arrays = parameters_of(count, degree, log_shape, everything)
+    found = kernels.place(settings, active, tau, arrays)
+    exact = reference_place.place(settings, active, tau, filled(arrays))
+    grads = [np.random.default_rng(1).normal(size=array.shape).astype(np.float32) for array in exact]
+    back = kernels.place_backward(settings, active, tau, arrays, grads)
+    exact_back = reference_place.place_backward(settings, active, tau, filled(arrays), grads)
+    pairs = [*zip(found, exact, strict=True)]
+    pairs += [(a, b) for a, b in zip(back, exact_back, strict=True) if b is not None and a is not None]
+    for ours, truth in pairs:
+        assert ours.shape == truth.shape
+        assert peak(ours, truth) <= 3e-6 * max(1, float(np.abs(truth).max(initial=0)))
+
+
+def test_shut_windows_are_not_drawn_and_have_no_gradient(engine_modules):
+    _, tau, arrays = parameters_of(200, 1, True)
+    arrays[6:] = np.ones((200, 2), np.float32), np.ones((200, 3), np.float32)
+    active = kernels.active_windows(arrays[5], SETTINGS.index, SETTINGS.edge)
+    shut = np.setdiff1d(np.arange(200), active)
+    tau = np.full(1, 0.25, np.float32)
+    mean, conic, feature = kernels.place(SETTINGS, None, tau, arrays)
+    assert np.isnan(mean[shut, 0]).all()
+    assert np.isfinite(mean[active]).all()
+    grads = [np.ones_like(array) for array in (mean, conic, feature)]
+    for grad in kernels.place_backward(SETTINGS, None, tau, arrays, grads):
+        assert not grad[shut].any()
+        assert np.isfinite(grad).all()
 
 
 def test_results_do_not_change_from_run_to_run():

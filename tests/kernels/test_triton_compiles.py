@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import ROOT
 
 KERNELS = ["_adam", "_add_parts", "_backward", "_bits", "_boxes", "_encode", "_encode_backward"]
-KERNELS += ["_forward", "_heads", "_pairs", "_place"]
+KERNELS += ["_forward", "_heads", "_noise", "_pairs", "_place", "_place_backward", "_place_forward"]
 
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")

@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""Placing Gaussians for training, with gradients, and rounding to steps. Imports torch and triton.
+
+As `gscodec.kernels.place` and `.quantise` define them, except that nothing is gathered: all Gaussians go along, and
+those whose window is shut get a mean that is not a number, so that they are not drawn and have no gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+
+from gscodec.kernels.errors import ShapeError
+from gscodec.kernels.place import PlaceSettings
+from gscodec.kernels.quantise import LEAST_RANGE
+from gscodec.kernels.reference_place import LEAST_WEIGHT, REACH, SLOPE_WIDTH
+
+from .launch import INTERPRETED, launch, tensor
+
+_BLOCK = 1024 if INTERPRETED else 128
+
+
+@triton.jit
+def _ramp(x):
+    return tl.minimum(tl.maximum(x + 0.5, 0.0), 1.0)
+
+
+@triton.jit
+def _logistic(x):
+    return 1 / (1 + tl.exp(-x))
+
+
+@triton.jit
+def _life(window, row, here, index, edge, SHUT: tl.constexpr, SLOPE: tl.constexpr, REACH: tl.constexpr):
+    """Positions on both ramps, and whether the window is open enough to take part."""
+    rise = (index - tl.load(window + 2 * row, here, 0.0)) / edge
+    fall = (tl.load(window + 2 * row + 1, here, 0.0) - index) / edge
+    return rise, fall, _logistic(rise / SLOPE + REACH) * _logistic(fall / SLOPE + REACH) > SHUT
+
+
+@triton.jit
+def _colour(colour, drift, offset, row, p, here, tau, scale, k: tl.constexpr, DRIFT: tl.constexpr, FIELD: tl.constexpr):
+    value = tl.load(colour + 3 * row + k, here, 0.0)
+    if DRIFT:
+        value += tl.load(drift + 3 * row + k, here, 0.0) * tau
+    if FIELD:
+        value += scale * tl.load(offset + 3 * p + k, here, 0.0)
+    return value
+
+
+@triton.jit
+def _place_forward(
+    mean, shape, colour, motion, drift, window, field_mean, field_colour, rows, tau, matrix, out_mean, out_conic,
+    out_feature, count, index, edge, mean_scale, colour_scale,
+    DEGREE: tl.constexpr, DRIFT: tl.constexpr, WINDOW: tl.constexpr, FIELD: tl.constexpr, LOG: tl.constexpr,
+    CHANNELS: tl.constexpr, EACH: tl.constexpr, ROWS: tl.constexpr, SHUT: tl.constexpr, SLOPE: tl.constexpr,
+    REACH: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    here = p < count
+    row, t = p, tl.zeros([BLOCK], tl.float32) + tl.load(tau)
+    if ROWS:
+        row = tl.load(rows + p, here, 0)
+    if EACH:
+        t = tl.load(tau + p, here, 0.0)
+    x, y = tl.load(mean + 2 * row, here, 0.0), tl.load(mean + 2 * row + 1, here, 0.0)
+    power = t
+    for k in tl.static_range(DEGREE):
+        x += tl.load(motion + (row * DEGREE + k) * 2, here, 0.0) * power
+        y += tl.load(motion + (row * DEGREE + k) * 2 + 1, here, 0.0) * power
+        power *= t
+    if FIELD:
+        x += mean_scale * tl.load(field_mean + 2 * p, here, 0.0)
+        y += mean_scale * tl.load(field_mean + 2 * p + 1, here, 0.0)
+    weight = tl.full([BLOCK], 1.0, tl.float32)
+    if WINDOW:
+        rise, fall, taking = _life(window, row, here, index, edge, SHUT, SLOPE, REACH)
+        weight = _ramp(rise) * _ramp(fall)
+        x = tl.where(taking, x, float("nan"))
+    tl.store(out_mean + 2 * p, x, here)
+    tl.store(out_mean + 2 * p + 1, y, here)
+    s0, s1 = tl.load(shape + 3 * row, here, 1.0), tl.load(shape + 3 * row + 1, here, 0.0)
+    s2 = tl.load(shape + 3 * row + 2, here, 1.0)
+    first, second, ratio = tl.exp(-s0), tl.exp(-s2), s1
+    if not LOG:
+        first, second = 1 / s0, 1 / s2
+        ratio = s1 * second
+    tl.store(out_conic + 3 * p, (1 + ratio * ratio) * first * first, here)
+    tl.store(out_conic + 3 * p + 1, -ratio * first * second, here)
+    tl.store(out_conic + 3 * p + 2, second * second, here)
+    for c in tl.static_range(3):
+        value = tl.zeros([BLOCK], tl.float32)
+        for k in tl.static_range(3):
+            part = _colour(colour, drift, field_colour, row, p, here, t, colour_scale, k, DRIFT, FIELD)
+            value += part * tl.load(matrix + 3 * k + c)
+        tl.store(out_feature + CHANNELS * p + c, value * weight, here)
+    if CHANNELS == 4:
+        tl.store(out_feature + CHANNELS * p + 3, weight, here)
+
+
+@triton.jit
+def _place_backward(
+    shape, colour, drift, window, field_colour, rows, tau, matrix, gmean, gconic, gfeature, dmean, dshape, dcolour,
+    dmotion, ddrift, dwindow, dfield_mean, dfield_colour, count, index, edge, mean_scale, colour_scale,
+    DEGREE: tl.constexpr, DRIFT: tl.constexpr, WINDOW: tl.constexpr, FIELD: tl.constexpr, LOG: tl.constexpr,
+    CHANNELS: tl.constexpr, EACH: tl.constexpr, ROWS: tl.constexpr, SHUT: tl.constexpr, SLOPE: tl.constexpr,
+    REACH: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    """Writes the rows that take part; the others must be zero already."""
+    p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    here = p < count
+    row, t = p, tl.zeros([BLOCK], tl.float32) + tl.load(tau)
+    if ROWS:
+        row = tl.load(rows + p, here, 0)
+    if EACH:
+        t = tl.load(tau + p, here, 0.0)
+    rise, fall, weight = t * 0, t * 0, t * 0 + 1
+    if WINDOW:
+        rise, fall, taking = _life(window, row, here, index, edge, SHUT, SLOPE, REACH)
+        weight = _ramp(rise) * _ramp(fall)
+        here = here & taking
+    gx, gy = tl.load(gmean + 2 * p, here, 0.0), tl.load(gmean + 2 * p + 1, here, 0.0)
+    tl.store(dmean + 2 * row, gx, here)
+    tl.store(dmean + 2 * row + 1, gy, here)
+    power = t
+    for k in tl.static_range(DEGREE):
+        tl.store(dmotion + (row * DEGREE + k) * 2, gx * power, here)
+        tl.store(dmotion + (row * DEGREE + k) * 2 + 1, gy * power, here)
+        power *= t
+    if FIELD:
+        tl.store(dfield_mean + 2 * p, mean_scale * gx, here)
+        tl.store(dfield_mean + 2 * p + 1, mean_scale * gy, here)
+    dweight = tl.zeros([BLOCK], tl.float32)
+    if CHANNELS == 4:
+        dweight = tl.load(gfeature + CHANNELS * p + 3, here, 0.0)
+    for k in tl.static_range(3):
+        value, coded = _colour(colour, drift, field_colour, row, p, here, t, colour_scale, k, DRIFT, FIELD), t * 0
+        for c in tl.static_range(3):
+            seen = tl.load(gfeature + CHANNELS * p + c, here, 0.0) * tl.load(matrix + 3 * k + c)
+            coded += seen * weight
+            dweight += seen * value
+        tl.store(dcolour + 3 * row + k, coded, here)
+        if DRIFT:
+            tl.store(ddrift + 3 * row + k, coded * t, here)
+        if FIELD:
+            tl.store(dfield_colour + 3 * p + k, colour_scale * coded, here)
+    if WINDOW:
+        up, down = _logistic(rise / SLOPE), _logistic(fall / SLOPE)
+        tl.store(dwindow + 2 * row, -dweight * _ramp(fall) * up * (1 - up) / SLOPE / edge, here)
+        tl.store(dwindow + 2 * row + 1, dweight * _ramp(rise) * down * (1 - down) / SLOPE / edge, here)
+    _store_shape(shape, gconic, dshape, row, p, here, LOG)
+
+
+@triton.jit
+def _store_shape(shape, gconic, dshape, row, p, here, LOG: tl.constexpr):
+    s0, s1 = tl.load(shape + 3 * row, here, 1.0), tl.load(shape + 3 * row + 1, here, 0.0)
+    s2 = tl.load(shape + 3 * row + 2, here, 1.0)
+    first, second, ratio = tl.exp(-s0), tl.exp(-s2), s1
+    if not LOG:
+        first, second = 1 / s0, 1 / s2
+        ratio = s1 * second
+    a, b = tl.load(gconic + 3 * p, here, 0.0), tl.load(gconic + 3 * p + 1, here, 0.0)
+    c = tl.load(gconic + 3 * p + 2, here, 0.0)
+    dratio = 2 * a * ratio * first * first - b * first * second
+    dfirst = 2 * a * (1 + ratio * ratio) * first - b * ratio * second
+    dsecond = 2 * c * second - b * ratio * first
+    if LOG:
+        dfirst, dsecond = -dfirst * first, -dsecond * second
+    else:
+        dfirst, dsecond = -dfirst * first * first, -(dsecond + dratio * s1) * second * second
+        dratio *= second
+    tl.store(dshape + 3 * row, dfirst, here)
+    tl.store(dshape + 3 * row + 1, dratio, here)
+    tl.store(dshape + 3 * row + 2, dsecond, here)
+
+
+@triton.jit
+def _noise(x, step, out, count, columns, first, second, PER: tl.constexpr, BLOCK: tl.constexpr):
+    """x plus uniform noise of one step: the counter hash of `quantise`, so that a seed means the same everywhere."""
+    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    here = i < count
+    h = i.to(tl.uint32) + tl.cast(first, tl.uint32)
+    h = (h ^ (h >> 16)) * 0x7FEB352D + tl.cast(second, tl.uint32)
+    h = (h ^ (h >> 15)) * 0x846CA68B
+    h = (h ^ (h >> 16)) * 0x7FEB352D
+    unit = ((h ^ (h >> 15)) >> 8).to(tl.float32) / 16777216 - 0.5
+    place = i
+    if PER == "column":
+        place = i % columns
+    elif PER == "array":
+        place = i * 0
+    tl.store(out + i, tl.load(x + i, here, 0.0) + unit * tl.load(step + place, here, 0.0), here)
+
+
+def place(
+    settings: PlaceSettings, rows: Tensor | None, tau: Tensor, parameters: Sequence[Tensor | None]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """See `gscodec.kernels.place`; what it takes as arrays are tensors here. rows: None for all.
+
+    Raises ShapeError, BackendError.
+    """
+    given, count, switches, numbers = _checked(settings, rows, tau, parameters)
+    device = given[0].device
+    out = torch.empty(count, 2, device=device), torch.empty(count, 3, device=device)
+    feature = torch.empty(count, 3 + settings.weighted, device=device)
+    arrays = *given, rows if rows is not None else given[0], tau, _matrix(settings, device), *out, feature
+    launch(_place_forward, (triton.cdiv(count, _BLOCK),), *arrays, count, *numbers, **switches)
+    return *out, feature
+
+
+def place_backward(
+    settings: PlaceSettings,
+    rows: Tensor | None,
+    tau: Tensor,
+    parameters: Sequence[Tensor | None],
+    grads: Sequence[Tensor],
+) -> list[Tensor | None]:
+    """See `gscodec.kernels.place_backward`. Raises ShapeError, BackendError."""
+    given, count, switches, numbers = _checked(settings, rows, tau, parameters)
+    shapes = (count, 2), (count, 3), (count, 3 + settings.weighted)
+    checked = [tensor("grads", grad, shape) for grad, shape in zip(grads, shapes, strict=True)]
+    found = [None if value is None else torch.zeros(value.shape, device=value.device) for value in parameters]
+    targets = [given[0] if value is None else value for value in found]
+    inputs = given[1], given[2], given[4], given[5], given[7], rows if rows is not None else given[0], tau
+    arrays = *inputs, _matrix(settings, given[0].device), *checked, *targets
+    launch(_place_backward, (triton.cdiv(count, _BLOCK),), *arrays, count, *numbers, **switches)
+    return found
+
+
+def _checked(
+    settings: PlaceSettings, rows: Tensor | None, tau: Tensor, parameters: Sequence[Tensor | None]
+) -> tuple[list[Tensor], int, dict[str, object], tuple[float, ...]]:
+    """Tensors (the mean stands in for those that are None), Gaussians that take part, switches and numbers."""
+    mean, shape, colour, motion, drift, window, field_mean, field_colour = parameters
+    if mean is None or shape is None or colour is None or (field_mean is None) != (field_colour is None):
+        raise ShapeError("parameters: mean, shape and colour are needed, and both outputs of the field or none")
+    held, total = tensor("parameter 0", mean, (None, 2)), len(mean)
+    count = total if rows is None else len(tensor("rows", rows, (None,), torch.int64))
+    if len(tensor("tau", tau, (None,))) not in (1, count):
+        raise ShapeError(f"tau: found {len(tau)}, expected 1 or {count}")
+    wanted = [(total, 2), (total, 3), (total, 3), (total, None, 2), (total, 3), (total, 2), (count, 2), (count, 3)]
+    given = [
+        held if value is None else tensor(f"parameter {k}", value, need)
+        for k, (value, need) in enumerate(zip(parameters, wanted, strict=True))
+    ]
+    switches: dict[str, object] = {
+        "DEGREE": 0 if motion is None else motion.shape[1],
+        "DRIFT": drift is not None,
+        "WINDOW": window is not None,
+        "FIELD": field_mean is not None,
+        "LOG": settings.log_shape,
+        "CHANNELS": 3 + settings.weighted,
+        "EACH": len(tau) == count,
+        "ROWS": rows is not None,
+        "SHUT": LEAST_WEIGHT,
+        "SLOPE": SLOPE_WIDTH,
+        "REACH": REACH,
+        "BLOCK": _BLOCK,
+    }
+    numbers = settings.index, settings.edge, settings.mean_scale, settings.colour_scale
+    return given, count, switches, tuple(map(float, numbers))
+
+
+def _matrix(settings: PlaceSettings, device: torch.device) -> Tensor:
+    return torch.tensor(settings.matrix, dtype=torch.float32, device=device)
+
+
+def quantise(values: Sequence[Tensor], steps: Sequence[Tensor | int], seed: int | None = None) -> list[Tensor]:
+    """See `gscodec.kernels.quantise`; nothing waits for the device. Raises ShapeError, BackendError."""
+    return [_quantise(x.detach(), step, seed, i) for i, (x, step) in enumerate(zip(values, steps, strict=True))]
+
+
+def _quantise(x: Tensor, step: Tensor | int, seed: int | None, number: int) -> Tensor:
+    per = "value"
+    if isinstance(step, int):
+        largest = x.abs().amax() if x.numel() else x.new_zeros(())
+        step, per = (largest.double().clamp_min(LEAST_RANGE) / step).float(), "array"
+    elif step.ndim == 1 and x.ndim > 1:
+        per = "column"
+    if seed is None:
+        return torch.round(x / step) * step
+    x, step = x.contiguous(), step.detach().contiguous()
+    words = seed & 0xFFFFFFFF, ((seed >> 32) + 0x9E3779B9 * number) & 0xFFFFFFFF
+    first, second = (int(np.uint32(word).view(np.int32)) for word in words)
+    out, count = torch.empty_like(x), x.numel()
+    columns = x.shape[-1] if x.ndim else 1
+    launch(_noise, (triton.cdiv(count, _BLOCK),), x, step, out, count, columns, first, second, PER=per, BLOCK=_BLOCK)
+    return out

@@ -45,7 +45,7 @@ def level_for(pixels: int, gaussians: int, covered_pixels: int = 0) -> int:
         "covered pixels per frame": (covered_pixels, top.covered_pixels),
     }
     name, (value, allowed) = next((k, v) for k, v in asked.items() if v[0] > v[1])
-    message = f"{value} {name} are more than the {allowed} of the largest level; use a smaller --size or --gaussians"
+    message = f"{value} {name} are more than the {allowed} of the largest level; use a smaller --resize or --gaussians"
     raise LimitError(name, value, allowed, "", message)
 
 

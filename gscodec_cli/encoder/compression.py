@@ -8,6 +8,7 @@ trained is what is written.
 from __future__ import annotations
 
 import math
+from enum import Enum
 
 import torch
 from torch import Tensor
@@ -19,6 +20,14 @@ from gscodec_cli.encoder.tools import Tools
 
 WINDOW_DENOMINATOR = 4  # windows are coded in quarter frames: whole frames cost 0.38 dB, quarters 0.03 dB
 MOTION_STEP = 0.25  # px of displacement at the ends of the GoP, for every degree
+
+
+class Coding(Enum):
+    """What of coding is simulated: of what is carried over only, all of it with noise for rounding, all of it."""
+
+    CARRIED = 0
+    NOISE = 1
+    ROUND = 2
 
 
 class Compression:
@@ -43,9 +52,7 @@ class Compression:
         self.drift = Uniform.fixed(torch.full((3,), 2 * tools.amplitude_step or 1.0))
         self.field = field_quantisers(model)
         self._coded: dict[str, tuple[Tensor, Tensor]] = {}
-        with torch.no_grad():
-            self.view(noise=True)
-        self.rate_model = RateModel(self._coded)
+        self.rate_model = RateModel()
 
     def amplitudes(self, params: dict[str, Tensor]) -> Tensor:
         """Colours [N, 3] in the domain in which they are coded: weight, or weight times the Gaussian's norm."""
@@ -59,36 +66,80 @@ class Compression:
         """The norms that the decoder will know: those of the quantised shapes."""
         return self.norms({"shape": self.shape.fake(self.model.params["shape"], noise=False)})
 
-    def view(self, noise: bool) -> dict[str, Tensor]:
-        """The model's parameters after coding and decoding, with gradients; or with noise in place of rounding."""
+    @torch.no_grad()
+    def prepare(self, coding: Coding) -> None:
+        """Begin to model what this coding codes."""
+        self.view(coding)
+        self.rate_model.begin(self._coded)
+
+    def view(self, coding: Coding) -> dict[str, Tensor]:
+        """The model's parameters as the decoder will see them, with gradients."""
         params, tools = self.model.params, self.model.tools
         view = dict(params)
         self._coded = {}
-        view["mean"] = self.mean.fake(params["mean"], noise)
-        view["shape"] = self._fake("shape", params["shape"], noise)
+        if tools.window:
+            view["window"] = self._window(params["window"], coding)
+        view["mean"] = self._mean(params["mean"], view, coding)
+        view["shape"] = self._fake("shape", params["shape"], coding)
         size = self.norms(view)
         # The amplitude is rounded at the norm that the decoder knows, that of the quantised shape.
-        view["colour"] = self._fake("amplitude", params["colour"] * size, noise) / size
-        if tools.window:
-            view["window"] = self._fake("window", params["window"], noise)
+        view["colour"] = self._fake("amplitude", params["colour"] * size, coding) / size
         if tools.motion_degree:
-            flat = self._fake("motion", params["motion"].reshape(-1, 2), noise)
-            view["motion"] = flat.reshape(params["motion"].shape)
+            view["motion"] = self._fake("motion", params["motion"], coding)
         if tools.drift:
-            view["drift"] = self._fake("drift", params["drift"] * size, noise) / size
-        view.update(fake_symmetric(self.field, params, noise))
+            view["drift"] = self._fake("drift", params["drift"] * size, coding) / size
+        if coding is not Coding.CARRIED:
+            view.update(fake_symmetric(self.field, params, coding is Coding.NOISE))
         return view
 
-    def _fake(self, name: str, x: Tensor, noise: bool) -> Tensor:
-        """What decoding gives for x; remembered for `rate`."""
-        quantiser = getattr(self, name)
-        value = quantiser.fake(x, noise)
+    def _fake(self, name: str, x: Tensor, coding: Coding) -> Tensor:
+        """What decoding gives for x [N, ..., C]; remembered for `rate`, what is carried by its change."""
+        quantiser, carried = getattr(self, name), self.model.carried
+        value = self._rounded(quantiser, x, coding)
         if isinstance(quantiser, Uniform):
-            self._coded[name] = (value, quantiser.step())
+            first = 0
+            if carried is not None:
+                first = carried.count
+                self._code(name + " change", value[:first] - getattr(carried, name), quantiser)
+            if coding is not Coding.CARRIED:
+                self._code(name, value[first:], quantiser)
+        return value
+
+    def _rounded(self, quantiser: Uniform | ResidualVector, x: Tensor, coding: Coding) -> Tensor:
+        """x rounded, or with noise, or as it is; what is carried is always rounded: most of it should not change."""
+        if self.model.carried is None or coding is Coding.ROUND:
+            return quantiser.fake(x, coding is Coding.NOISE)
+        count = self.model.carried.count
+        rest = x[count:] if coding is Coding.CARRIED else quantiser.fake(x[count:], noise=True)
+        return torch.cat([quantiser.fake(x[:count], noise=False), rest])
+
+    def _code(self, name: str, x: Tensor, quantiser: Uniform) -> None:
+        if x.numel():
+            self._coded[name] = (x.reshape(-1, x.shape[-1]), quantiser.step()[: x.shape[-1]])
+
+    def _window(self, x: Tensor, coding: Coding) -> Tensor:
+        value, carried = self._rounded(self.window, x, coding), self.model.carried
+        count = 0
+        if carried is not None:
+            count = carried.count
+            value = torch.cat([torch.stack([carried.birth, value[:count, 1]], 1), value[count:]])
+            self._code("window change", value[:count, 1:], self.window)
+        if coding is not Coding.CARRIED:
+            self._code("window", value[count:], self.window)
+        return value
+
+    def _mean(self, x: Tensor, view: dict[str, Tensor], coding: Coding) -> Tensor:
+        value, carried = self._rounded(self.mean, x, coding), self.model.carried
+        if carried is not None:
+            last, centre = self.model.frames - 1, torch.zeros(carried.count)
+            if self.model.tools.window:
+                centre = view["window"].detach()[: carried.count].clamp(0, last).mean(1)
+            predicted = self.mean.fake(carried.origin + carried.velocity * centre[:, None], noise=False)
+            self._code("mean change", value[: carried.count] - predicted, self.mean)
         return value
 
     def rate(self) -> Tensor:
-        """Estimated bits of the last view, without means, field and headers, which hardly depend on it."""
+        """Estimated bits of the last view, without new means, field and headers, which hardly depend on it."""
         return self.rate_model.bits(self._coded)
 
     def penalty(self) -> Tensor | float:

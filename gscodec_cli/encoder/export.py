@@ -40,15 +40,21 @@ from gscodec_cli.encoder.quantise import Uniform
 
 
 @torch.no_grad()
-def export_gop(compression: Compression, first_frame: int, pts: tuple[int, ...] | None) -> GopRecord:
-    """The integers of a GoP, its Gaussians in Morton order; those that cannot be seen are left out."""
+def export_gop(
+    compression: Compression, first_frame: int, pts: tuple[int, ...] | None, reference: GopRecord | None = None
+) -> GopRecord:
+    """The integers of a GoP: the Gaussians carried over from `reference`, then new ones in Morton order.
+
+    New ones that cannot be seen are left out.
+    """
     model = compression.model
     params, tools = model.params, model.tools
     size = compression.coded_norms()
     amplitudes = compression.amplitude.symbols(params["colour"] * size)
     grid = _mean_grid(compression)
-    order = morton_order(grid)
-    order = order[_visible(model, amplitudes)[order]]
+    carried = model.carried.count if model.carried is not None else 0
+    order = morton_order(grid[carried:]) + carried
+    order = np.concatenate([np.arange(carried), order[_visible(model, amplitudes)[order]]])
 
     def coded(quantiser: Uniform, values: Tensor) -> Coded:
         return _uniform(quantiser, quantiser.symbols(values).numpy()[order])
@@ -57,7 +63,8 @@ def export_gop(compression: Compression, first_frame: int, pts: tuple[int, ...] 
         first_frame=first_frame,
         frame_count=model.frames,
         pts=pts,
-        reference_mode=0,
+        reference_mode=int(model.carried is not None),
+        carried=model.carried.index.numpy() if model.carried is not None else None,
         blend_mode=int(tools.normalised),
         background=tuple(model.background(params).tolist()) if tools.normalised else (0.0, 0.0, 0.0),
         blend_epsilon=BLEND_EPSILON,
@@ -66,7 +73,7 @@ def export_gop(compression: Compression, first_frame: int, pts: tuple[int, ...] 
         colour=ColourData(int(tools.ycc), int(tools.energy_colour), _colour(compression, amplitudes.numpy()[order])),
         motion=_motion(compression, order) if tools.motion_degree else None,
         drift=DriftData(coded(compression.drift, params["drift"] * size)) if tools.drift else None,
-        window=_window(compression, order) if tools.window else None,
+        window=_window(compression, order, reference) if tools.window else None,
         field=_field(compression) if tools.field is not None else None,
     )
 
@@ -106,8 +113,12 @@ def _motion(compression: Compression, order: np.ndarray) -> MotionData:
     return MotionData(tuple(_uniform(compression.motion, symbols) for symbols in degrees))
 
 
-def _window(compression: Compression, order: np.ndarray) -> WindowData:
+def _window(compression: Compression, order: np.ndarray, reference: GopRecord | None) -> WindowData:
     symbols = compression.window.symbols(compression.model.params["window"]).numpy()[order]
+    carried = compression.model.carried
+    if reference is not None and reference.window is not None and carried is not None:
+        birth = reference.window.birth[carried.index.numpy()] - reference.frame_count * WINDOW_DENOMINATOR
+        symbols[: carried.count, 0] = birth
     return WindowData(WINDOW_EDGE, WINDOW_DENOMINATOR, symbols[:, 0], symbols[:, 1] - symbols[:, 0])
 
 

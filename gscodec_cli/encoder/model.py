@@ -9,7 +9,7 @@ not import the verbs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor
@@ -69,6 +69,34 @@ def new_field(layout: HashLayout, generator: torch.Generator) -> dict[str, Tenso
 
 
 @dataclass
+class Carried:
+    """What is predicted for the M Gaussians of a GoP that come from the GoP before, in the units of `GopModel`.
+
+    index [M]: place in the record of the GoP before. birth [M] frames. shape [M, 3], amplitude [M, 3], motion
+    [M, K, 2], drift [M, 3]. A mean is predicted on a line through `origin` [M, 2] px at frame 0, `velocity` [M, 2] px
+    a frame (SPEC 7.3).
+    """
+
+    index: Tensor
+    birth: Tensor
+    shape: Tensor
+    amplitude: Tensor
+    motion: Tensor
+    drift: Tensor
+    origin: Tensor
+    velocity: Tensor
+
+    @property
+    def count(self) -> int:
+        """M."""
+        return len(self.index)
+
+    def at(self, indices: Tensor) -> Carried:
+        """Those at `indices` only."""
+        return Carried(**{f.name: getattr(self, f.name)[indices] for f in fields(self)})
+
+
+@dataclass
 class GopModel:
     """Parameters of one GoP, float32.
 
@@ -82,18 +110,41 @@ class GopModel:
     frames: int
     size: tuple[int, int]  # (height, width)
     log_shape: bool = True
+    carried: Carried | None = None  # of a predicted GoP: its first Gaussians, that come from the GoP before
 
     @property
     def count(self) -> int:
         """Number of Gaussians."""
         return self.params["mean"].shape[0]
 
+    def loads(self) -> Tensor:
+        """[N] bits of each Gaussian relative to those of a new one: what is carried over costs its change only."""
+        loads = torch.ones(self.count)
+        if self.carried is not None:
+            loads[: self.carried.count] = CARRIED_LOAD
+        return loads
+
+    @property
+    def load(self) -> float:
+        """Sum of `loads`."""
+        return float(self.loads().sum())
+
     @torch.no_grad()
     def keep(self, indices: Tensor) -> None:
-        """Keep the Gaussians at `indices` only."""
+        """Keep the Gaussians at `indices`, ascending, only."""
+        if self.carried is not None:
+            self.carried = self.carried.at(indices[indices < self.carried.count])
         for name, value in self.params.items():
             if name in GAUSSIAN_PARAMS:
                 self.params[name] = value.detach()[indices]
+
+    def state(self) -> tuple[dict[str, Tensor], Carried | None]:
+        """What `keep` changes, for `restore`."""
+        return {name: value.detach() for name, value in self.params.items()}, self.carried
+
+    def restore(self, state: tuple[dict[str, Tensor], Carried | None]) -> None:
+        """Go back to a `state`."""
+        self.params, self.carried = dict(state[0]), state[1]
 
     def unit(self) -> Tensor:
         """[2] size in px as (width, height), which maps means to [0, 1]."""
@@ -137,7 +188,7 @@ class GopModel:
             tau = 2.0 * (index - centre) / self.frames
         if tools.field is not None and not still:
             mean = view["mean"].detach()
-            moving[3:] = self._field(mean if active is None else mean[active], index, view, threads)
+            moving[3:] = self.field_at(mean if active is None else mean[active], index, view, threads)
         settings = PlaceSettings(
             index, WINDOW_EDGE, MEAN_SCALE, COLOUR_SCALE, _rows(tools), self.log_shape, tools.normalised
         )
@@ -151,7 +202,8 @@ class GopModel:
         """[3] RGB behind normalised blending."""
         return view["background"] @ YCC if self.tools.ycc else view["background"]
 
-    def _field(self, canonical: Tensor, index: float, view: dict[str, Tensor], threads: int) -> tuple[Tensor, Tensor]:
+    def field_at(self, canonical: Tensor, index: float, view: dict[str, Tensor], threads: int) -> tuple[Tensor, Tensor]:
+        """Output of the field's two heads, [N, 2] and [N, 3], for canonical means at frame position `index`."""
         layout = self.tools.field
         assert layout is not None
         geometry2, geometry3 = field_geometries(layout)
@@ -191,4 +243,5 @@ def keep_in_range(model: GopModel) -> None:
         window[:, 1] = torch.maximum(window[:, 1], window[:, 0])
 
 
+CARRIED_LOAD = 0.4  # bits of a Gaussian that is carried over, against those of a new one
 MARGIN = 16  # px around the frame in which a mean may lie

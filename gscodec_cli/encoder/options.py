@@ -15,14 +15,18 @@ from gscodec_cli.errors import UsageError
 
 PROFILE_IDS = {"stgv": 0, "main": 1}
 MAX_GOP_FRAMES = 256
+KEYINT = 144  # frames; 6 s of film
+QUALITY = 26.0
 
 
 @dataclass(frozen=True)
 class EncodeOptions:
     """Everything `gsv encode` accepts. None means: as the profile or the preset says.
 
-    gaussians: Gaussians per GoP. gop: frames per GoP. frames: (first, last + 1). size: (width, height) in pixels.
-    bpp: target, in file bits per pixel. threads: 0 for all cores. Raises UsageError for a value outside its range.
+    gaussians: Gaussians per GoP. gop: frames per GoP. frames: (first, last + 1). resize: (width, height) in pixels.
+    keyint: frames between GoPs that are decoded alone, at most. One of these says how large or how good the file shall
+    be: bpp, bits per pixel; size, bytes; bitrate, bits per second; psnr, dB; quality, 0 (best) to 51; gaussians.
+    threads: 0 for all cores. Raises UsageError for a value outside its range and for two goals.
     """
 
     profile: str = "main"
@@ -30,8 +34,13 @@ class EncodeOptions:
     gaussians: int | None = None
     gop: int | None = None
     frames: tuple[int, int] | None = None
-    size: tuple[int, int] | None = None
+    resize: tuple[int, int] | None = None
+    keyint: int | None = None
     bpp: float | None = None
+    size: int | None = None
+    bitrate: float | None = None
+    psnr: float | None = None
+    quality: float | None = None
     threads: int = 0
     device: str = "auto"
     seed: int = 0
@@ -64,6 +73,9 @@ class EncodeOptions:
             value = getattr(self, name)
             if value is not None and value not in choices:
                 raise UsageError(f"--{name} {value}: expected one of {', '.join(choices)}")
+        goals = [name for name in GOALS if getattr(self, name) is not None]
+        if len(goals) > 1:
+            raise UsageError(f"--{goals[0]} and --{goals[1]}: only one of {', '.join('--' + g for g in GOALS)}")
         if self.frames is not None and not 0 <= self.frames[0] < self.frames[1]:
             raise UsageError(f"--frames {self.frames[0]}:{self.frames[1]}: expected A:B with 0 <= A < B")
 
@@ -71,7 +83,12 @@ class EncodeOptions:
 RANGES: tuple[tuple[str, float, float], ...] = (
     ("gaussians", 1, 1 << 20),
     ("gop", 1, MAX_GOP_FRAMES),
+    ("keyint", 1, 1 << 16),
     ("bpp", 1e-4, 64),
+    ("size", 1, 1 << 50),
+    ("bitrate", 1, 1e12),
+    ("psnr", 10, 60),
+    ("quality", 0, 51),
     ("threads", 0, 1024),
     ("seed", 0, (1 << 31) - 1),
     ("key_iterations", 1, 10_000_000),
@@ -90,6 +107,7 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("rate_slope", 0, 10),
     ("spare", 0, 4),
 )
+GOALS = ("bpp", "size", "bitrate", "psnr", "quality", "gaussians")
 CHOICES = {
     "profile": tuple(PROFILE_IDS),
     "preset": tuple(PRESETS),
@@ -102,14 +120,19 @@ CHOICES = {
 class Plan:
     """A complete encode: options with nothing left open.
 
-    `gaussians` is None when it follows from the bits asked for.
+    Of the goals (bpp, size, bitrate, psnr, quality, gaussians) at most one is not None.
     """
 
     profile: str
     preset: str
     gaussians: int | None
     gop: int
+    keyint: int
     bpp: float | None
+    size: int | None
+    bitrate: float | None
+    psnr: float | None
+    quality: float | None
     threads: int
     seed: int
     tools: Tools
@@ -131,13 +154,25 @@ def resolve(options: EncodeOptions) -> Plan:
         preset=options.preset,
         gaussians=options.gaussians,
         gop=options.gop or profile.gop,
+        keyint=options.keyint or KEYINT,
         bpp=options.bpp,
+        size=options.size,
+        bitrate=options.bitrate,
+        psnr=options.psnr,
+        quality=_default_quality(options),
         threads=options.threads,
         seed=options.seed,
         tools=tools,
         effort=effort,
         choose_blend=options.blend == "auto",
     )
+
+
+def _default_quality(options: EncodeOptions) -> float | None:
+    """The quality asked for; where no goal is set, `main` has a default one."""
+    if options.profile == "main" and all(getattr(options, name) is None for name in GOALS):
+        return QUALITY
+    return options.quality
 
 
 def _override(base, options: EncodeOptions, names: dict[str, str]):

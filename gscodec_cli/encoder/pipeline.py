@@ -10,34 +10,30 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import BinaryIO
 
 import numpy as np
 import torch
 
 from gscodec.format.container import ContainerWriter
-from gscodec.format.dequant import dequantise
-from gscodec.format.gop import GopBits, write_gop
-from gscodec.format.limits import LEVELS, level_for
-from gscodec.format.records import GopRecord, SequenceHeader
-from gscodec_cli.decoder.reconstruct import GopRenderer
-from gscodec_cli.encoder.compression import Compression
-from gscodec_cli.encoder.export import export_gop
-from gscodec_cli.encoder.fit import Trainer, fit_gop, shrink
+from gscodec.format.limits import level_for
+from gscodec.format.records import SequenceHeader
+from gscodec_cli.encoder.gop import GopEncoder
 from gscodec_cli.encoder.media import MediaChunks
 from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
 from gscodec_cli.encoder.presets import PROFILES
-from gscodec_cli.encoder.rate import Budget
+from gscodec_cli.encoder.survey import Survey, split, survey
 from gscodec_cli.errors import BackendMissingError
-from gscodec_cli.metrics.psnr import psnr
 from gscodec_cli.video.info import VideoInfo
 from gscodec_cli.video.reader import VideoSource
 
-CONTAINER_BYTES = 200  # header, index and framing of a short clip
-SHRINK_ROUNDS = 4
+PIXELS_PER_GAUSSIAN = 8  # the most a GoP is allowed where no bits are asked for
+LEAST_BITS = 15.0  # of a Gaussian
+NOVEL = 3.5  # pictures' worth of new bits: above it prediction from the GoP before costs more than it saves
+INDEX_BYTES = 17  # of a GoP: its chunk's frame and its entry in the index
+END_BYTES = 60  # of the index and the end of the file
 
 
 @dataclass(frozen=True)
@@ -73,7 +69,6 @@ class EncodeResult:
 
 
 Progress = Callable[[Status], None]
-Export = Callable[[Compression], GopRecord]
 
 
 def encode(
@@ -88,31 +83,39 @@ def encode(
     return _Encode(source, target, resolve(options), progress).run()
 
 
-def split_gops(frames: int, length: int, even: bool) -> list[range]:
-    """Cut `frames` frames into GoPs of at most `length`: all full but the last, or all as even as can be."""
-    count = -(-frames // length)
-    if not even:
-        return [range(i * length, min(frames, (i + 1) * length)) for i in range(count)]
-    return [range(i * frames // count, (i + 1) * frames // count) for i in range(count)]
-
-
 class _Encode:
     """One run: what is the same for all GoPs, and the sums over those already written."""
 
     def __init__(self, source: VideoSource, target: BinaryIO, plan: Plan, progress: Progress | None) -> None:
         self.source, self.target, self.plan, self.progress = source, target, plan, progress
         self.info = source.info
-        self.gops = split_gops(len(source), plan.gop, even=plan.profile == "main")
         self.pixels = self.info.width * self.info.height
-        self.budget = None
-        if plan.bpp is not None:
-            overhead = 8 * (CONTAINER_BYTES + 8 * len(self.gops))
-            self.budget = Budget(plan.bpp, self.pixels * len(source), plan.profile, plan.tools, overhead)
+        self.target_bits = _target_bits(plan, source)
+        self.gops, self.entries, self.weights = self._divide()
         self.gaussians, self.bits = 0, 0
         self.psnrs: list[float] = []
         self.notes: list[str] = []
-        most = max(self._count(len(gop)) for gop in self.gops)
-        self.header = sequence_header(self.info, plan, len(source), max(map(len, self.gops)), 4 * most)
+        self.header = sequence_header(self.info, plan, len(source), self.gops, self.entries, self._most_gaussians())
+
+    def _divide(self) -> tuple[list[range], list[bool], list[float]]:
+        """The GoPs, which of them are entries (decoded alone), and the share of the bits that each should have."""
+        frames, main = len(self.source), self.plan.profile == "main"
+        look = survey(self.source, None) if main and frames > 1 else Survey((1,) * frames, (0,))
+        gops = split(look.scenes, frames, self.plan.gop, even=main)
+        entries = key_gops(gops, look, self.plan.keyint if main else 0)
+        if self.target_bits is None or len(gops) == 1:
+            return gops, entries, [len(gop) / frames for gop in gops]
+        starts = [gop.start for gop, entry in zip(gops, entries, strict=True) if entry]
+        bpp = self.target_bits / (self.pixels * frames)
+        return gops, entries, survey(self.source, bpp, starts).weights(gops)
+
+    def _most_gaussians(self) -> int:
+        """Gaussians that a GoP may need, for the level."""
+        if self.plan.gaussians is not None:
+            return self.plan.gaussians
+        if self.target_bits is None:
+            return max(PROFILES[self.plan.profile].gaussians, self.pixels // PIXELS_PER_GAUSSIAN)
+        return min(2 * self.pixels, math.ceil(max(self.weights) * self.target_bits / LEAST_BITS))
 
     def run(self) -> EncodeResult:
         """Encode every GoP in display order."""
@@ -122,14 +125,15 @@ class _Encode:
         media = MediaChunks(self.source, writer)
         media.begin()
         frames = iter(self.source)
+        encoder = GopEncoder(self.plan, self.header, self.plan.seed)
         for number, span in enumerate(self.gops):
             taken = [next(frames) for _ in span]
             media.before_gop(span)
-            self._encode_gop(number, span, taken, writer)
+            self._encode_gop(encoder, number, taken, writer)
         writer.close()
         size = self.target.tell()
         counted = 8 * (size - writer.media_bytes)
-        self._note_rate(counted)
+        self._note_goal(counted)
         return EncodeResult(
             frames=len(self.source),
             gops=len(self.gops),
@@ -141,59 +145,30 @@ class _Encode:
             notes=tuple(self.notes),
         )
 
-    def _count(self, frames: int) -> int:
-        """Gaussians of a GoP of so many frames: as asked, as the bits allow, or the profile's default for this size."""
-        if self.plan.gaussians is not None:
-            count = self.plan.gaussians
-        elif self.budget is not None:
-            count = self.budget.count(self.pixels * frames)
-        else:
-            count = PROFILES[self.plan.profile].gaussians
-            count = math.ceil(count * self.pixels / (1280 * 640))
-        return min(count, LEVELS[max(LEVELS)].gaussians, max(1, 2 * self.pixels))
-
-    def _encode_gop(self, number: int, span: range, taken: list, writer: ContainerWriter) -> None:
+    def _encode_gop(self, encoder: GopEncoder, number: int, taken: list, writer: ContainerWriter) -> None:
         pictures = np.stack([rgb for rgb, _ in taken])
         pts = tuple(p for _, p in taken) if self.header.frame_duration == 0 else None
-        frames = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
-        export = partial(export_gop, first_frame=span.start, pts=pts)
-        count, seed = self._count(len(span)), self.plan.seed + number
-        keep = partial(self._affordable, export) if self.budget and self.plan.gaussians is None else None
-        trainer = fit_gop(frames, self.plan, count, seed, self._reporter(number), keep)
-        record, bits = self._meet_rate(export, trainer)
-        writer.add_gop(record)
-        self.gaussians += record.gaussian_count
-        self.bits += bits.total
-        renderer = GopRenderer(dequantise(record, self.header), self.header, threads=self.plan.threads)
-        self.psnrs += [psnr(renderer.render(i), picture) for i, picture in enumerate(pictures)]
+        coded = encoder.encode(
+            number,
+            self.gops[number],
+            pictures,
+            pts,
+            self._allowed(number, writer),
+            predicted=not self.entries[number],
+            report=self._reporter(number),
+        )
+        writer.add_gop(coded.record)
+        self.gaussians += coded.record.gaussian_count
+        self.bits += coded.bits.total
+        self.psnrs += coded.psnrs
 
-    def _affordable(self, export: Export, trainer: Trainer) -> int:
-        """Gaussians that the GoP's share of the budget should pay for, from what all of them would cost now."""
-        assert self.budget is not None
-        trained = trainer.compression is not None
-        record = export(trainer.compression or Compression(trainer.model, trainer.generator))
-        _, bits = write_gop(record, self.header)
-        pixels = self.pixels * len(trainer.frames)
-        return self.budget.affordable(pixels, record.gaussian_count, bits.total, bits.fixed, trained)
-
-    def _meet_rate(self, export: Export, trainer: Trainer) -> tuple[GopRecord, GopBits]:
-        """Export a trained GoP.
-
-        As long as it has more bits than it may, drop Gaussians and train the rest a little more.
-        """
-        pixels = self.pixels * len(trainer.frames)
-        for attempt in range(SHRINK_ROUNDS + 1):
-            assert trainer.compression is not None
-            record = export(trainer.compression)
-            _, bits = write_gop(record, self.header)
-            if self.budget is None:
-                break
-            fewer = self.budget.smaller(pixels, trainer.model.count, bits.total)
-            if fewer is None or attempt == SHRINK_ROUNDS:
-                self.budget.spend(pixels, record.gaussian_count, bits.total, bits.fixed)
-                break
-            shrink(trainer, fewer)
-        return record, bits
+    def _allowed(self, number: int, writer: ContainerWriter) -> float | None:
+        """Bits that a GoP may take: its share of what the GoPs before have left."""
+        if self.target_bits is None:
+            return None
+        rest = INDEX_BYTES * (len(self.gops) - number) + END_BYTES + INDEX_BYTES * number // 2
+        left = self.target_bits - 8 * (self.target.tell() - writer.media_bytes + rest)
+        return max(1.0, left * self.weights[number] / sum(self.weights[number:]))
 
     def _reporter(self, number: int) -> Callable[[str, int, int, float], None]:
         """A function that turns a trainer's report into a Status."""
@@ -227,17 +202,65 @@ class _Encode:
 
         return report
 
-    def _note_rate(self, bits: int) -> None:
-        """Say so when the file is far from the size that was asked for."""
-        if self.plan.bpp is None:
-            return
-        reached = bits / (self.pixels * len(self.source))
-        if abs(reached / self.plan.bpp - 1) > 0.02:
-            self.notes.append(f"asked for {self.plan.bpp:g} bpp, {reached:.4f} is the nearest that was reached")
+    def _note_goal(self, bits: int) -> None:
+        """Say so when the file is not what was asked for."""
+        if self.target_bits is not None and not -0.015 <= bits / self.target_bits - 1 <= 0.005:
+            asked, reached = self.target_bits / 8, bits / 8
+            pixels = self.pixels * len(self.source)
+            self.notes.append(
+                f"asked for {asked:.0f} bytes ({8 * asked / pixels:.5f} bpp), "
+                f"{reached:.0f} bytes ({8 * reached / pixels:.5f} bpp) is the nearest that was reached"
+            )
+        found = float(np.mean(self.psnrs))
+        if self.plan.psnr is not None and abs(found - self.plan.psnr) > 0.1:
+            self.notes.append(f"asked for {self.plan.psnr:g} dB, {found:.2f} dB is the nearest that was reached")
 
 
-def sequence_header(info: VideoInfo, plan: Plan, frames: int, gop: int, gaussians: int) -> SequenceHeader:
+def key_gops(gops: Sequence[range], look: Survey, keyint: int) -> list[bool]:
+    """Which GoPs are decoded alone.
+
+    Those that begin a scene, those in which too much is new to be predicted, and as many more as keep every chain
+    within `keyint` frames. A scene longer than that is cut into chains of about the same length.
+    """
+    entries, left, goal = [], 0, 0.0
+    for number, gop in enumerate(gops):
+        most = max(keyint, len(gop))
+        if gop.start in look.scenes:
+            stop = next((other.start for other in gops[number + 1 :] if other.start in look.scenes), gops[-1].stop)
+            left, goal = 0, (stop - gop.start) / -(-(stop - gop.start) // most)
+        full = left + len(gop) > most or left + len(gop) / 2 > goal
+        entries.append(left == 0 or full or look.novelty(gop) > NOVEL)
+        left = len(gop) if entries[-1] else left + len(gop)
+    return entries
+
+
+def _longest_chain(gops: Sequence[range], entries: Sequence[bool]) -> int:
+    """Frames of the longest chain of GoPs that begins with an entry."""
+    longest = start = 0
+    for gop, entry in zip(gops, entries, strict=True):
+        start = gop.start if entry else start
+        longest = max(longest, gop.stop - start)
+    return longest
+
+
+def _target_bits(plan: Plan, source: VideoSource) -> float | None:
+    """Bits that the file should have, without sound; None where no size is asked for."""
+    frames, info = len(source), source.info
+    if plan.bpp is not None:
+        return plan.bpp * info.width * info.height * frames
+    if plan.size is not None:
+        return 8.0 * plan.size
+    if plan.bitrate is not None:
+        shown = source.seconds(frames - 1) - source.seconds(0)
+        return plan.bitrate * float(shown * frames / max(1, frames - 1) or info.frame_duration * info.time_base)
+    return None
+
+
+def sequence_header(
+    info: VideoInfo, plan: Plan, frames: int, gops: Sequence[range], entries: Sequence[bool], gaussians: int
+) -> SequenceHeader:
     """The sequence header of a clip (SPEC 5.4). Raises LimitError when no level holds the picture."""
+    longest = max(map(len, gops))
     return SequenceHeader(
         profile=PROFILE_IDS[plan.profile],
         level=level_for(info.width * info.height, gaussians),
@@ -254,6 +277,7 @@ def sequence_header(info: VideoInfo, plan: Plan, frames: int, gop: int, gaussian
         time_base_den=info.time_base.denominator,
         frame_duration=info.frame_duration,
         start_pts=info.start_pts,
-        max_gop_frames=gop,
+        max_gop_frames=longest,
+        max_entry_distance=_longest_chain(gops, entries),
         frame_count=frames,
     )

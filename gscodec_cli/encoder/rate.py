@@ -1,68 +1,195 @@
 # SPDX-License-Identifier: MIT
-"""How many Gaussians a GoP may have for the bits asked for, corrected by the bits that were really written.
+"""What a GoP is trained towards: so many Gaussians, so many coded bits, a PSNR, or a constant slope of rate and
+distortion.
 
-A simple search: the first guess comes from typical costs, every GoP written sharpens it, and what a GoP saves the
-next may spend.
+An `Aim` is asked wherever Gaussians may be added or dropped, and settles the GoP at its end on bits that were really
+counted. Loads are numbers of Gaussians in which one that is carried over from the GoP before counts less
+(`GopModel.loads`). Must not import the verbs.
 """
 
 from __future__ import annotations
 
-from gscodec_cli.encoder.tools import Tools
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
 
-GAUSSIAN_BITS = {"stgv": 52.0, "main": 48.0}  # at the low end: what comes out too large can be made smaller
-FIELD_BITS = 6.0  # per number
-HEADER_BITS = 12_000.0  # tables of a GoP
-TOLERANCE = 0.005
-TRAINED_SHARE = 0.65  # of a Gaussian's bits that is left once the rate is trained: at the low end, as above
-MIN_GAUSSIANS = 16
+from gscodec_cli.encoder.fit import extend, shrink
+from gscodec_cli.encoder.trainer import Trainer
 
-
-class Budget:
-    """Bits of a clip, shared between its GoPs by their number of pixels."""
-
-    def __init__(self, bpp: float, pixels: int, profile: str, tools: Tools, overhead_bits: int) -> None:
-        self.left_bits = bpp * pixels - overhead_bits
-        self.left_pixels = pixels
-        self.per_gaussian = GAUSSIAN_BITS[profile]
-        self.fixed_bits = HEADER_BITS + FIELD_BITS * field_numbers(tools)
-
-    def allowed(self, pixels: int) -> float:
-        """Bits that a GoP of so many pixels may take."""
-        return self.left_bits * pixels / self.left_pixels
-
-    def count(self, pixels: int) -> int:
-        """Gaussians that should fit into what is allowed."""
-        return max(MIN_GAUSSIANS, round((self.allowed(pixels) - self.fixed_bits) / self.per_gaussian))
-
-    def affordable(self, pixels: int, count: int, bits: int, fixed_bits: int, trained: bool) -> int:
-        """Gaussians to keep of `count` that cost `bits`; more of them where training has yet to lower the rate."""
-        per_gaussian = max(1.0, (bits - fixed_bits) / max(count, 1)) * (1.0 if trained else TRAINED_SHARE)
-        return max(MIN_GAUSSIANS, min(count, round((self.allowed(pixels) - fixed_bits) / per_gaussian)))
-
-    def smaller(self, pixels: int, count: int, bits: int) -> int | None:
-        """Gaussians to keep of `count` when `bits` came out; None when they fit."""
-        allowed = self.allowed(pixels)
-        if bits <= allowed * (1 + TOLERANCE) or count <= MIN_GAUSSIANS:
-            return None
-        per_gaussian = max(1.0, (bits - self.fixed_bits) / count)
-        return max(MIN_GAUSSIANS, min(count - 1, int(count - (bits - allowed) / per_gaussian)))
-
-    def spend(self, pixels: int, count: int, bits: int, fixed_bits: int) -> None:
-        """Take a written GoP off the budget and learn from what it cost."""
-        self.left_bits -= bits
-        self.left_pixels -= pixels
-        self.fixed_bits = float(fixed_bits)
-        self.per_gaussian = max(1.0, (bits - fixed_bits) / max(count, 1))
+TRAINED_SHARE = 0.7  # of a Gaussian's bits that is left once the rate is trained
+LEAST = 4.0  # load of a GoP
+ROUNDS = 4  # of dropping or adding Gaussians to meet a target
+TRIM_MOST = 0.3  # of the Gaussians that may go without more training
+DB_PER_FOLD = 3.5  # PSNR for e times the Gaussians
 
 
-def field_numbers(tools: Tools) -> int:
-    """Numbers in the hash field: tables, two hidden layers, two heads."""
-    layout = tools.field
-    if layout is None:
-        return 0
-    size = 1 << layout.log2_table_size
-    entries = [(min(-(-(r**2) // 8) * 8, size), min(-(-(r**3) // 8) * 8, size)) for r in layout.resolutions()]
-    tables = sum(flat * layout.features_2d + deep * layout.features_3d for flat, deep in entries)
-    inputs = layout.levels * (layout.features_2d + layout.features_3d) + 2 * layout.frequencies
-    width = layout.hidden_width
-    return tables + width * (inputs + 1) + width * (width + 1) + 5 * (width + 1)
+@dataclass(frozen=True)
+class Cost:
+    """Coded bits of a GoP as it is now, those of them that do not grow with its Gaussians, and its load."""
+
+    bits: int
+    fixed: int
+    load: float
+
+    @property
+    def per_load(self) -> float:
+        """Bits that one Gaussian more would take."""
+        return max(1.0, (self.bits - self.fixed) / max(self.load, 1e-9))
+
+
+@dataclass
+class Meter:
+    """Measures a trainer's GoP: coded cost, and PSNR of the decoded frames in dB."""
+
+    cost: Callable[[Trainer], Cost]
+    psnr: Callable[[Trainer], float]
+    most: float  # the largest load a GoP may have
+
+
+class Aim(ABC):
+    """What one GoP is trained towards."""
+
+    def __init__(self, meter: Meter) -> None:
+        self.meter = meter
+
+    @abstractmethod
+    def start(self) -> float:
+        """Load to begin with."""
+
+    def grow(self, trainer: Trainer) -> float:
+        """Load wanted, asked at every round of births."""
+        return self.start()
+
+    def keep(self, trainer: Trainer) -> float:
+        """Load to keep of what has been trained, asked when Gaussians are dropped."""
+        return self.start()
+
+    def settle(self, trainer: Trainer) -> None:  # noqa: B027 - an aim without a target has nothing to correct
+        """Correct a trained GoP by what it really takes."""
+
+    def _within(self, load: float) -> float:
+        return min(max(load, LEAST), self.meter.most)
+
+
+class CountAim(Aim):
+    """A fixed number of Gaussians."""
+
+    def __init__(self, meter: Meter, count: float) -> None:
+        super().__init__(meter)
+        self.count = count
+
+    def start(self) -> float:
+        return self._within(self.count)
+
+
+class BitsAim(Aim):
+    """Coded bits of a GoP: at most `allowed` * 1.003, and 1 % less at the least where that can be reached.
+
+    `guess` is what a GoP like this one took: its `per_load` and `fixed` bits.
+    """
+
+    UNDER, OVER = 0.01, 0.003
+    ABOVE = 0.01  # aimed at more than the target: what is too much can be trimmed
+    FAR = 0.04  # above the target by more than this, or below it at all, Gaussians are dropped or added
+
+    def __init__(self, meter: Meter, allowed: float, guess: Cost) -> None:
+        super().__init__(meter)
+        self.allowed, self.guess = allowed, guess
+
+    def start(self) -> float:
+        return self._within((self.allowed - self.guess.fixed) / self.guess.per_load)
+
+    def grow(self, trainer: Trainer) -> float:
+        return min(self.keep(trainer), 1.6 * self.start())
+
+    def keep(self, trainer: Trainer) -> float:
+        cost = self.meter.cost(trainer)
+        trained = 1.0 if trainer.rated else TRAINED_SHARE
+        return self._within((self.allowed * (1 + self.ABOVE) - cost.fixed) / (cost.per_load * trained))
+
+    def settle(self, trainer: Trainer) -> None:
+        for _ in range(ROUNDS):
+            cost = self.meter.cost(trainer)
+            wanted = self._within(cost.load + (self.allowed * (1 + self.ABOVE) - cost.bits) / cost.per_load)
+            if -self.UNDER < cost.bits / self.allowed - 1 < self.FAR or abs(wanted / cost.load - 1) < 0.002:
+                break
+            shrink(trainer, wanted) if wanted < cost.load else extend(trainer, wanted)
+        _trim(trainer, lambda: self.meter.cost(trainer).bits / self.allowed - 1, -self.UNDER, self.OVER)
+
+
+class PsnrAim(Aim):
+    """A PSNR of the decoded frames in dB, met within 0.05 dB where it can be."""
+
+    MARGIN = 0.4  # dB that quantisation costs
+    NEAR = 0.05
+
+    def __init__(self, meter: Meter, psnr: float, guess: float) -> None:
+        super().__init__(meter)
+        self.psnr, self.guess = psnr, guess
+
+    def start(self) -> float:
+        return self._within(self.guess)
+
+    def grow(self, trainer: Trainer) -> float:
+        # A round of births comes early: training alone still brings about a dB.
+        return self._toward(trainer, self.psnr + self.MARGIN - 1.0, trainer.psnr())
+
+    def keep(self, trainer: Trainer) -> float:
+        return min(self._toward(trainer, self.psnr + self.MARGIN, trainer.psnr()), trainer.model.load)
+
+    def settle(self, trainer: Trainer) -> None:
+        for _ in range(ROUNDS):
+            load, found = trainer.model.load, self.meter.psnr(trainer)
+            wanted = self._toward(trainer, self.psnr, found)
+            if abs(found - self.psnr) < 0.2 or abs(wanted / load - 1) < 0.005:
+                break
+            shrink(trainer, wanted) if wanted < load else extend(trainer, wanted)
+        _trim(trainer, lambda: self.meter.psnr(trainer) - self.psnr, -self.NEAR / 2, self.NEAR)
+
+    def _toward(self, trainer: Trainer, wanted: float, found: float) -> float:
+        change = math.exp((wanted - found) / DB_PER_FOLD)
+        return self._within(trainer.model.load * min(max(change, 0.4), 2.5))
+
+
+class SlopeAim(Aim):
+    """Constant quality: every Gaussian that brings more than its bits are worth at the trainer's slope."""
+
+    WORTH = 0.5  # of the estimate of what a Gaussian brings, against the slope: it is an underestimate
+
+    def __init__(self, meter: Meter, guess: float, per_load: float) -> None:
+        super().__init__(meter)
+        self.guess, self.per_load = guess, per_load
+
+    def start(self) -> float:
+        return self._within(self.guess)
+
+    def grow(self, trainer: Trainer) -> float:
+        share = self.keep(trainer) / trainer.model.load
+        return self._within(trainer.model.load * min(max(1 + 2 * (share - 0.6), 0.5), 2.0))
+
+    def keep(self, trainer: Trainer) -> float:
+        loads = trainer.model.loads()
+        worth = trainer.importance() > self.WORTH * trainer.lmbda * self.per_load * loads
+        return self._within(float(loads[worth].sum()))
+
+
+def _trim(trainer: Trainer, excess: Callable[[], float], low: float, high: float) -> None:
+    """Drop the Gaussians that bring least until `excess`, which falls as they go, lies between `low` and `high`.
+
+    So few go that the others need not be trained again. Where nothing lies between, the first below `high` is taken.
+    """
+    if excess() <= high:
+        return
+    order, state = trainer.worth_most(), trainer.model.state()
+    few, many = 0, int(len(order) * TRIM_MOST)
+    while few + 1 < many:
+        dropped = (few + many) // 2
+        trainer.model.restore(state)
+        trainer.model.keep(order[: len(order) - dropped].sort().values)
+        found = excess()
+        if low <= found <= high:
+            return
+        few, many = (dropped, many) if found > high else (few, dropped)
+    trainer.model.restore(state)
+    trainer.model.keep(order[: len(order) - many].sort().values)

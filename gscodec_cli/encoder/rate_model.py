@@ -18,9 +18,9 @@ SPREADS = (0.2, 1.0, 4.0)  # first scales of a mixture's parts, in standard devi
 class LogisticMixture:
     """Density of C components, each a mixture of logistics with trained means, scales and shares."""
 
-    def __init__(self, x: Tensor) -> None:
+    def __init__(self, x: Tensor, step: Tensor) -> None:
         x = x.detach()
-        spread = x.std(0, correction=0).clamp_min(1e-3)
+        spread = torch.maximum(x.std(0, correction=0), step / 2)
         self.mean = x.median(0).values[:, None].repeat(1, len(SPREADS)).requires_grad_()
         self.log_scale = (spread[:, None] * torch.tensor(SPREADS)).log().requires_grad_()
         self.logit = torch.zeros(x.shape[1], len(SPREADS)).requires_grad_()
@@ -38,14 +38,21 @@ class LogisticMixture:
 
 
 class RateModel:
-    """One mixture for each kind of parameter, made when the kind is first seen."""
+    """One mixture for each kind of parameter, made when the kind is first coded."""
 
-    def __init__(self, values: dict[str, tuple[Tensor, Tensor]]) -> None:
-        self.mixtures = {name: LogisticMixture(x) for name, (x, _) in values.items()}
+    def __init__(self) -> None:
+        self.mixtures: dict[str, LogisticMixture] = {}
+
+    def begin(self, values: dict[str, tuple[Tensor, Tensor]]) -> None:
+        """Make the mixtures that are missing for {kind: (x [N, C], step [C])}."""
+        for name, (x, step) in values.items():
+            if name not in self.mixtures:
+                self.mixtures[name] = LogisticMixture(x, step)
 
     def bits(self, values: dict[str, tuple[Tensor, Tensor]]) -> Tensor:
-        """Estimated bits of {kind: (x [N, C], step [C])}."""
-        return torch.stack([self.mixtures[name].bits(x, step) for name, (x, step) in values.items()]).sum()
+        """Estimated bits of {kind: (x [N, C], step [C])}; kinds that have begun."""
+        found = [self.mixtures[name].bits(x, step) for name, (x, step) in values.items()]
+        return torch.stack(found).sum() if found else torch.zeros(())
 
     def learnables(self) -> list[Tensor]:
         """Tensors an optimiser may change."""

@@ -3,11 +3,12 @@
 
 import dataclasses
 import json
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -59,6 +60,50 @@ class TimeRange(click.ParamType):
         if not colon or begin < 0 or (end is not None and end <= begin):
             self.fail(f"{value}: expected A:B with 0 <= A < B, such as 1.5:3", param, ctx)
         return begin, end
+
+
+class Amount(click.ParamType):
+    """A positive number with an optional unit. Gives the number of the smallest unit, `whole` or not."""
+
+    units: ClassVar[dict[str, float]] = {}
+    example = ""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not isinstance(value, str):
+            return value
+        match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([A-Za-z]*)", value.strip())
+        if match is None or match[2] not in self.units or float(match[1]) <= 0:
+            self.fail(f"{value}: expected {self.example}", param, ctx)
+        return float(match[1]) * self.units[match[2]]
+
+
+class FileSize(Amount):
+    """Bytes: `500000`, `500kB`, `1.5MB`, `2MiB`. Gives an int."""
+
+    name = "BYTES"
+    units: ClassVar[dict[str, float]] = {
+        "": 1,
+        "B": 1,
+        "kB": 1e3,
+        "KB": 1e3,
+        "MB": 1e6,
+        "GB": 1e9,
+        "KiB": 2**10,
+        "MiB": 2**20,
+        "GiB": 2**30,
+    }
+    example = "bytes, such as 500000, 500kB or 1.5MB"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return int(super().convert(value, param, ctx))
+
+
+class BitRate(Amount):
+    """Bits per second: `300000`, `300k`, `1.5M`. Gives a float."""
+
+    name = "RATE"
+    units: ClassVar[dict[str, float]] = {"": 1, "k": 1e3, "K": 1e3, "M": 1e6}
+    example = "bits per second, such as 300000, 300k or 1.5M"
 
 
 def range_of(decoder: Any, frames: tuple[int, int | None] | None, time: tuple[Fraction, Fraction | None] | None) -> Any:

@@ -11,7 +11,7 @@ import click
 
 from gscodec_cli.errors import BackendMissingError, UsageError
 from gscodec_cli.output import OutputFile
-from gscodec_cli.verbs.common import FrameRange, FrameSize, note, print_json
+from gscodec_cli.verbs.common import BitRate, FileSize, FrameRange, FrameSize, note, print_json
 from gscodec_cli.verbs.progress import encode_progress
 from gscodec_cli.video.reader import VideoSource, open_video
 
@@ -57,15 +57,24 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("source", metavar="IN", type=click.Path())
 @click.option("-o", "--output", required=True, metavar="OUT.gsv", type=click.Path(), help="File to write.")
 @click.option("-y", "--yes", is_flag=True, help="Overwrite OUT.gsv.")
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+@click.option("--quiet", is_flag=True, help="Say nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("--profile", type=click.Choice(PROFILES), default="main", show_default=True, help="Model and coding.")
 @click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="Time spent.")
-@click.option("--bpp", type=float, help="Bits per pixel the file should have.", metavar="B")
+@click.option("--bpp", type=float, help="Bits per pixel the file should have, sound not counted.", metavar="B")
+@click.option(
+    "--size", type=FileSize(), help="Size the file should have without sound: bytes, or with kB, MB, KiB, MiB."
+)
+@click.option("--bitrate", type=BitRate(), help="Bits per second the file should have: a number, or with k, M.")
+@click.option("--psnr", type=float, help="RGB-PSNR in dB the decoded frames should have.", metavar="DB")
+@click.option(
+    "-q", "--quality", type=float, help="Constant quality, 0 (best) to 51; 26 unless told otherwise.", metavar="Q"
+)
 @click.option("--gaussians", type=int, help="Gaussians per GoP.", metavar="N")
 @click.option("--gop", type=int, help="Frames per GoP.", metavar="N")
+@click.option("--keyint", type=int, help="Frames between GoPs that are decoded alone, at most.", metavar="N")
 @click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")
-@click.option("--size", type=FrameSize(), help="Scale the clip to this size first.")
+@click.option("--resize", type=FrameSize(), help="Scale the clip to this size first.")
 @click.option("--threads", type=int, default=0, show_default=True, help="0 is all cores.", metavar="N")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to train.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same file.", metavar="N")
@@ -82,7 +91,7 @@ def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **o
     if output == "-":
         raise UsageError("-o -: a .gsv file is not written to standard output; give it a name")
     with OutputFile(output, overwrite=yes, source=Path(source)) as target:
-        clip = open_video(source, frames=options.pop("frames"), size=options["size"])
+        clip = open_video(source, frames=options.pop("frames"), size=options["resize"])
         clip = clip.without(sound=options.pop("no_audio"), subtitles=options.pop("no_subtitles"))
         for text in clip.info.notes:
             note(text, quiet=quiet)

@@ -78,7 +78,7 @@ def test_every_option_of_the_trainer_is_an_option_of_the_verb():
         (["in.mp4", "-o", "folder"], 1, "folder: is a folder"),
         (["in.mp4", "-o", "a.gsv", "--device", "cuda"], 4, "--device cpu"),
         (["in.mp4", "-o", "-"], 2, "give it a name"),
-        (["in.mp4", "-o", "a.gsv", "--size", "20000x20000", "--frames", "0:1"], 3, "use a smaller --size"),
+        (["in.mp4", "-o", "a.gsv", "--resize", "20000x20000", "--frames", "0:1"], 3, "use a smaller --resize"),
     ],
 )
 def test_failures_leave_nothing_behind(gsv, source, tmp_path, arguments, code, expected):
@@ -90,7 +90,7 @@ def test_failures_leave_nothing_behind(gsv, source, tmp_path, arguments, code, e
         sound.setparams((1, 2, 8000, 0, "NONE", ""))
         sound.writeframes(bytes(16000))
     before = sorted(tmp_path.iterdir())
-    result = gsv("encode", *arguments, "-q")
+    result = gsv("encode", *arguments, "--quiet")
     assert result.code == code
     assert expected in result.error
     assert sorted(tmp_path.iterdir()) == before
@@ -98,7 +98,7 @@ def test_failures_leave_nothing_behind(gsv, source, tmp_path, arguments, code, e
 
 
 def test_a_full_disk_is_said_and_cleaned_up(gsv, source, tmp_path):
-    result = gsv("encode", source, "-o", "a.gsv", *TINY, "-q", preexec_fn=partial(limit_file_size, 300))
+    result = gsv("encode", source, "-o", "a.gsv", *TINY, "--quiet", preexec_fn=partial(limit_file_size, 300))
     assert result.code == 1
     assert "a.gsv: cannot be written: File too large" in result.error
     assert [path.name for path in tmp_path.iterdir()] == ["in.mp4"]
@@ -106,7 +106,7 @@ def test_a_full_disk_is_said_and_cleaned_up(gsv, source, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_encode_leaves_nothing(source, tmp_path, number):
-    arguments = ["encode", "in.mp4", "-o", "a.gsv", "--preset", "veryslow", "--gaussians", "40", "-q"]
+    arguments = ["encode", "in.mp4", "-o", "a.gsv", "--preset", "veryslow", "--gaussians", "40", "--quiet"]
     with subprocess.Popen([GSV, *arguments], cwd=tmp_path, stderr=subprocess.PIPE) as process:
         deadline = time.monotonic() + 60
         while len(list(tmp_path.iterdir())) == 1 and time.monotonic() < deadline:

@@ -1,13 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""Options, presets and the first guess of the rate search."""
+"""Options and presets."""
 
 import itertools
 
 import pytest
 
+from gscodec_cli.encoder.gop import field_numbers
 from gscodec_cli.encoder.options import EncodeOptions, resolve
 from gscodec_cli.encoder.presets import PRESETS, PROFILES
-from gscodec_cli.encoder.rate import Budget, field_numbers
 from gscodec_cli.errors import UsageError
 
 
@@ -48,11 +48,20 @@ def test_options_override_profile_and_preset():
         ({"preset": "quick"}, "ultrafast"),
         ({"frames": (5, 5)}, "--frames 5:5"),
         ({"shape_bits": 99}, "2..12"),
+        ({"bpp": 0.1, "psnr": 30.0}, "--bpp and --psnr"),
+        ({"size": 5, "gaussians": 7}, "--size and --gaussians"),
+        ({"quality": 52}, "0..51"),
     ],
 )
 def test_bad_values_are_named(given, named):
     with pytest.raises(UsageError, match=named):
         EncodeOptions(**given)
+
+
+def test_quality_is_the_goal_of_main_where_none_is_set():
+    assert resolve(EncodeOptions()).quality == 26
+    assert resolve(EncodeOptions(bpp=0.1)).quality is None
+    assert resolve(EncodeOptions(profile="stgv")).quality is None
 
 
 @pytest.mark.parametrize("given", [{"window": True}, {"motion_degree": 2}, {"blend": "normalised"}, {"field": False}])
@@ -65,16 +74,3 @@ def test_field_numbers_are_those_of_the_paper_setting():
     # 6976 2D entries of 2 features, 8192 3D entries of 4, and the network 60-128-128-(2, 3).
     network = 128 * 61 + 128 * 129 + 5 * 129
     assert field_numbers(PROFILES["stgv"].tools) == 6976 * 2 + 8192 * 4 + network
-
-
-def test_budget_shrinks_what_is_too_large_and_learns_what_it_cost():
-    budget = Budget(0.1, 1_000_000, "main", PROFILES["main"].tools, 0)
-    count = budget.count(500_000)
-    assert 100 < count < 1000
-    assert budget.smaller(500_000, count, 50_000) is None
-    fewer = budget.smaller(500_000, count, 60_000)
-    assert fewer is not None
-    assert fewer < count
-    budget.spend(500_000, count, 40_000, 10_000)
-    assert budget.allowed(500_000) == pytest.approx(60_000)
-    assert budget.per_gaussian == pytest.approx(30_000 / count)

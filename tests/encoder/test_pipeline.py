@@ -3,6 +3,7 @@
 
 import io
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -12,10 +13,13 @@ from gscodec.format.dequant import dequantise
 from gscodec.format.morton import morton_encode
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder import EncodeOptions, encode
+from gscodec_cli.encoder.compression import Coding
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.options import resolve
-from gscodec_cli.encoder.pipeline import sequence_header, split_gops
+from gscodec_cli.encoder.pipeline import key_gops, sequence_header
+from gscodec_cli.encoder.rate import CountAim, Meter
+from gscodec_cli.encoder.survey import Survey, split, survey
 from gscodec_cli.errors import BackendMissingError
 from gscodec_cli.metrics.psnr import psnr
 from gscodec_cli.video.reader import open_video
@@ -63,13 +67,14 @@ def test_what_is_reported_is_what_the_file_decodes_to(disc_clip, setting):
 def test_the_model_trained_is_the_model_decoded(setting):
     plan = resolve(EncodeOptions(**{**QUICK, **setting}))
     frames = torch.from_numpy(moving_disc(4)).permute(0, 3, 1, 2).contiguous()
-    trainer = fit_gop(frames, plan, 100, 0, lambda *a: None)
+    meter = Meter(cost=lambda _: None, psnr=lambda _: 0.0, most=1000)
+    trainer = fit_gop(frames, plan, CountAim(meter, 100), 0, lambda *a: None)
     record = export_gop(trainer.compression, 0, None)
     params = dequantise(record)
     assert (np.diff(morton_encode(record.mean.grid)) >= 0).all()
-    header = sequence_header(open_video_info(), plan, 4, 4, 400)
+    header = sequence_header(open_video_info(), plan, 4, [range(4)], [True], 400)
     renderer = GopRenderer(params, header)
-    view = trainer.compression.view(noise=False)
+    view = trainer.compression.view(Coding.ROUND)
     for index in range(4):
         trained = trainer.model.frame(index, view, 0).detach().clamp(0, 1).permute(1, 2, 0).numpy() * 255
         assert np.abs(trained - renderer.render(index)).max() < 2.0
@@ -125,6 +130,43 @@ def test_cuda_is_refused_plainly(disc_clip):
 
 
 def test_gops_cover_the_clip():
-    assert split_gops(23, 10, even=False) == [range(0, 10), range(10, 20), range(20, 23)]
-    assert [len(g) for g in split_gops(23, 10, even=True)] == [7, 8, 8]
-    assert split_gops(1, 10, even=True) == [range(0, 1)]
+    assert split((0,), 23, 10, even=False) == [range(0, 10), range(10, 20), range(20, 23)]
+    assert [len(g) for g in split((0,), 23, 10, even=True)] == [7, 8, 8]
+    assert split((0,), 1, 10, even=True) == [range(0, 1)]
+
+
+def _quiet(frames, scenes):
+    """A survey in which only the first picture of a scene needs bits."""
+    return Survey(tuple(1000 if i in scenes else 1 for i in range(frames)), scenes)
+
+
+def test_a_scene_begins_a_gop_that_is_decoded_alone():
+    gops = split((0, 7, 31), 40, 10, even=True)
+    assert [g.start for g in gops] == [0, 7, 15, 23, 31]
+    assert key_gops(gops, _quiet(40, (0, 7, 31)), 100) == [True, True, False, False, True]
+
+
+def test_no_chain_is_longer_than_keyint_and_chains_of_a_scene_are_alike():
+    gops = split((0,), 132, 32, even=True)
+    assert key_gops(gops, _quiet(132, (0,)), 132) == [True, False, False, False, False]
+    assert key_gops(gops, _quiet(132, (0,)), 128) == [True, False, False, True, False]
+    assert all(key_gops(gops, _quiet(132, (0,)), 1))
+
+
+def test_what_is_new_throughout_is_not_predicted():
+    gops = split((0,), 60, 30, even=True)
+    assert key_gops(gops, Survey((100,) + (20,) * 59, (0,)), 100) == [True, True]
+    assert key_gops(gops, Survey((100,) + (5,) * 59, (0,)), 100) == [True, False]
+
+
+def test_scene_cuts_are_found_and_bits_shared_by_need(tmp_path):
+    noise = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    panned = [np.roll(noise, i, axis=1) for i in range(10)]
+    flat = [np.full((64, 64, 3), 90, np.uint8)] * 10
+    for i, picture in enumerate([*flat, *panned]):
+        av.VideoFrame.from_ndarray(picture, format="rgb24").to_image().save(tmp_path / f"{i:03d}.png")
+    look = survey(open_video(tmp_path), None)
+    assert look.scenes == (0, 10)
+    calm, noisy = look.weights([range(0, 10), range(10, 20)])
+    assert noisy + calm == pytest.approx(1)
+    assert noisy > 3 * calm

@@ -6,6 +6,7 @@ import torch
 
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.options import EncodeOptions, resolve
+from gscodec_cli.encoder.rate import CountAim, Meter
 from gscodec_cli.encoder.rate_model import LogisticMixture
 
 from .conftest import moving_disc
@@ -20,7 +21,7 @@ def test_a_trained_mixture_estimates_the_entropy_of_the_symbols():
     generator = torch.Generator().manual_seed(0)
     x = torch.cat([torch.randn(3000, 1, generator=generator), 0.1 * torch.randn(3000, 1, generator=generator) + 4])
     step = torch.tensor([0.25])
-    mixture = LogisticMixture(x)
+    mixture = LogisticMixture(x, step)
     optimiser = torch.optim.Adam(mixture.learnables(), lr=0.05)
     for _ in range(300):
         optimiser.zero_grad()
@@ -33,7 +34,7 @@ def test_a_trained_mixture_estimates_the_entropy_of_the_symbols():
 
 def test_the_rate_pulls_values_to_where_bits_are_cheap():
     x = torch.tensor([[5.0]]).requires_grad_()
-    mixture = LogisticMixture(torch.randn(100, 1, generator=torch.Generator().manual_seed(0)))
+    mixture = LogisticMixture(torch.randn(100, 1, generator=torch.Generator().manual_seed(0)), torch.tensor([0.5]))
     mixture.bits(x, torch.tensor([0.5])).backward()
     assert x.grad.item() > 0
 
@@ -41,7 +42,8 @@ def test_the_rate_pulls_values_to_where_bits_are_cheap():
 def _trainer(**options):
     plan = resolve(EncodeOptions(threads=1, key_iterations=40, joint_iterations=40, tune_iterations=30, **options))
     frames = torch.from_numpy(moving_disc(3)).permute(0, 3, 1, 2).contiguous()
-    return fit_gop(frames, plan, 60, 0, lambda *a: None)
+    meter = Meter(cost=lambda _: None, psnr=lambda _: 0.0, most=1000)
+    return fit_gop(frames, plan, CountAim(meter, 60), 0, lambda *a: None)
 
 
 def test_importance_agrees_with_leaving_each_gaussian_out():

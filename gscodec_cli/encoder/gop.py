@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: MIT
+"""One GoP from frames to a record: choose what it is trained towards, train it, count its bits, decode it again.
+
+Keeps what the next GoP may be predicted from. Must not import the verbs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from gscodec.format.dequant import dequantise
+from gscodec.format.gop import GopBits, write_gop
+from gscodec.format.limits import LEVELS
+from gscodec.format.records import GopRecord, SequenceHeader
+from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.encoder.carry import Reference, predicted_model
+from gscodec_cli.encoder.compression import Coding, Compression
+from gscodec_cli.encoder.export import export_gop
+from gscodec_cli.encoder.fit import fit_gop
+from gscodec_cli.encoder.model import FIELD_TENSORS
+from gscodec_cli.encoder.options import Plan
+from gscodec_cli.encoder.presets import PROFILES
+from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
+from gscodec_cli.encoder.tools import Tools
+from gscodec_cli.encoder.trainer import Report, Trainer
+from gscodec_cli.metrics.psnr import psnr
+
+PER_LOAD = 50.0  # bits of a Gaussian, before any has been counted
+FIELD_BITS = 6.0  # per number
+TABLE_BITS = 6_000.0  # tables of a GoP
+PIXELS_PER_GAUSSIAN = 100.0  # of a GoP's first guess where no bits are given
+
+
+@dataclass(frozen=True)
+class CodedGop:
+    """A GoP as written: its record, its bits, and the PSNR of each decoded frame in dB."""
+
+    record: GopRecord
+    bits: GopBits
+    psnrs: tuple[float, ...]
+
+
+class GopEncoder:
+    """Encodes GoPs one after the other. `header` is the file's sequence header."""
+
+    def __init__(self, plan: Plan, header: SequenceHeader, seed: int) -> None:
+        self.plan, self.header, self.seed = plan, header, seed
+        self.pixels = header.width * header.height
+        self._reference: Reference | None = None
+        self._costs: dict[bool, Cost] = {}  # of the last GoP that was, or was not, predicted
+
+    def encode(
+        self,
+        number: int,
+        span: range,
+        pictures: NDArray,
+        pts: tuple[int, ...] | None,
+        allowed: float | None,
+        predicted: bool,
+        report: Report,
+    ) -> CodedGop:
+        """Encode frames `span`, pictures [T, H, W, 3] uint8 or uint16, in `allowed` bits where bits are asked for."""
+        frames = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+        reference = self._reference if predicted else None
+        record_of = partial(self._record, span, pts, reference)
+        meter = Meter(partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self._most())
+        model = None
+        if reference is not None:
+            size = (self.header.height, self.header.width)
+            generator = torch.Generator().manual_seed(self.seed + number)
+            model = predicted_model(reference, len(span), size, generator)
+        aim = self._aim(meter, len(span), allowed, predicted)
+        trainer = fit_gop(frames, self.plan, aim, self.seed + number, report, model)
+        record = record_of(trainer)
+        _, bits = write_gop(record, self.header, reference.record if reference else None)
+        self._costs[predicted] = Cost(bits.total, bits.fixed, trainer.model.load)
+        self._reference = Reference(record, _decoded_field(trainer), trainer.model.tools)
+        return CodedGop(record, bits, tuple(self._decoded_psnrs(record, pictures)))
+
+    def _aim(self, meter: Meter, frames: int, allowed: float | None, predicted: bool) -> Aim:
+        plan = self.plan
+        if allowed is not None:
+            return BitsAim(meter, allowed, self._guess(predicted))
+        if plan.gaussians is not None:
+            return CountAim(meter, plan.gaussians)
+        guess = self.pixels / PIXELS_PER_GAUSSIAN * math.sqrt(frames / 32)
+        if predicted in self._costs:
+            guess = self._costs[predicted].load
+        if plan.psnr is not None:
+            return PsnrAim(meter, plan.psnr, guess)
+        if plan.quality is not None:
+            return SlopeAim(meter, guess, self._guess(predicted).per_load)
+        return CountAim(meter, math.ceil(PROFILES[plan.profile].gaussians * self.pixels / (1280 * 640)))
+
+    def _guess(self, predicted: bool) -> Cost:
+        """What a GoP takes, from the last one of its kind, else of the other kind, else from typical files."""
+        fixed = TABLE_BITS + FIELD_BITS * field_numbers(self.plan.tools)
+        known = self._costs.get(predicted) or self._costs.get(not predicted)
+        return known or Cost(round(fixed + 1000 * PER_LOAD), round(fixed), 1000.0)
+
+    def _most(self) -> float:
+        return min(LEVELS[self.header.level].gaussians / 2, max(1.0, 2.0 * self.pixels))
+
+    def _record(
+        self, span: range, pts: tuple[int, ...] | None, reference: Reference | None, trainer: Trainer
+    ) -> GopRecord:
+        compression = trainer.compression or Compression(trainer.model, trainer.generator)
+        return export_gop(compression, span.start, pts, reference.record if reference else None)
+
+    def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
+        _, bits = write_gop(record_of(trainer), self.header, reference.record if reference else None)
+        return Cost(bits.total, bits.fixed, trainer.model.load)
+
+    def _psnr(self, record_of, pictures: NDArray, trainer: Trainer) -> float:
+        return float(np.mean(self._decoded_psnrs(record_of(trainer), pictures)))
+
+    def _decoded_psnrs(self, record: GopRecord, pictures: NDArray) -> list[float]:
+        renderer = GopRenderer(dequantise(record, self.header), self.header, threads=self.plan.threads)
+        return [psnr(renderer.render(i), picture) for i, picture in enumerate(pictures)]
+
+
+@torch.no_grad()
+def _decoded_field(trainer: Trainer) -> dict[str, torch.Tensor]:
+    if trainer.plan.tools.field is None:
+        return {}
+    assert trainer.compression is not None
+    view = trainer.compression.view(Coding.ROUND)
+    return {name: view[name].clone() for name in FIELD_TENSORS}
+
+
+def field_numbers(tools: Tools) -> int:
+    """Numbers in the hash field: tables, two hidden layers, two heads."""
+    layout = tools.field
+    if layout is None:
+        return 0
+    size = 1 << layout.log2_table_size
+    entries = [(min(-(-(r**2) // 8) * 8, size), min(-(-(r**3) // 8) * 8, size)) for r in layout.resolutions()]
+    tables = sum(flat * layout.features_2d + deep * layout.features_3d for flat, deep in entries)
+    inputs = layout.levels * (layout.features_2d + layout.features_3d) + 2 * layout.frequencies
+    width = layout.hidden_width
+    return tables + width * (inputs + 1) + width * (width + 1) + 5 * (width + 1)

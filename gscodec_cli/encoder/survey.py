@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""A first look at a clip before anything is trained: where its scenes are cut, and how the bits should be shared.
+
+x264 answers both: it begins a scene with a key frame, and at a constant quality its bits per picture say what each
+stretch of the clip needs. Must not import torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import numpy as np
+
+from gscodec_cli.video.reader import VideoSource
+
+CRF = 26.0
+LONGEST_SIDE = 640  # px; larger pictures are surveyed at a fraction of their size
+SHARED_ALIKE = 0.3  # of the bits are shared by length alone: x264's needs are not quite ours
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Bits x264 spent on every frame at a constant quality, and the frames that begin a scene (0 is one)."""
+
+    bits: tuple[int, ...]
+    scenes: tuple[int, ...]
+
+    def novelty(self, span: range) -> float:
+        """Bits of the frames `span` against those of the picture that begins their scene."""
+        begin = max(scene for scene in self.scenes if scene <= span.start)
+        return sum(self.bits[i] for i in span) / max(1, self.bits[begin])
+
+    def weights(self, spans: Sequence[range]) -> list[float]:
+        """Share of the bits, summing to 1, that each stretch of frames should have."""
+        own = np.array([sum(self.bits[i] for i in span) for span in spans], float)
+        length = np.array([len(span) for span in spans], float)
+        mixed = (1 - SHARED_ALIKE) * own / own.sum() + SHARED_ALIKE * length / length.sum()
+        return mixed.tolist()
+
+
+def survey(source: VideoSource, bpp: float | None, starts: Sequence[int] = ()) -> Survey:
+    """Encode the clip with x264, in one thread so that the same clip gives the same answer everywhere.
+
+    `starts`: frames that must begin anew, as those do that begin a GoP of ours. Near `bpp` bits per pixel where given.
+    """
+    found = _encode(source, CRF, starts)
+    spent = sum(found.bits) / (len(source) * math.prod(_size(source)))
+    if bpp is None or 0.7 < spent / bpp < 1.4:
+        return found
+    # Six steps of the quantiser halve or double the bits; a share need not be exact.
+    return _encode(source, min(45.0, max(14.0, CRF + 6 * math.log2(spent / bpp))), starts)
+
+
+def _size(source: VideoSource) -> tuple[int, int]:
+    """(width, height) surveyed: even, at most LONGEST_SIDE, at least 16."""
+    scale = min(1.0, LONGEST_SIDE / max(source.info.width, source.info.height))
+    return tuple(max(16, round(side * scale / 2) * 2) for side in (source.info.width, source.info.height))  # type: ignore[return-value]
+
+
+def _encode(source: VideoSource, crf: float, starts: Sequence[int]) -> Survey:
+    coder = av.CodecContext.create("libx264", "w")
+    width, height = _size(source)
+    coder.width, coder.height, coder.pix_fmt = width, height, "yuv420p"
+    coder.framerate = Fraction(25)
+    coder.options = {
+        "preset": "veryfast",
+        "crf": f"{crf:.1f}",
+        "forced-idr": "1",
+        "x264-params": "keyint=infinite:min-keyint=8:scenecut=40:threads=1:bframes=0",
+    }
+    forced = frozenset(starts)
+    bits, scenes = [], []
+    for index, packet in enumerate(_packets(coder, source, (width, height), forced)):
+        bits.append(8 * packet.size)
+        if packet.is_keyframe and index not in forced:
+            scenes.append(index)
+    return Survey(tuple(bits), tuple(sorted({0, *scenes})))
+
+
+def _packets(
+    coder: av.VideoCodecContext, source: VideoSource, size: tuple[int, int], forced: frozenset[int]
+) -> Iterator[av.Packet]:
+    for index, (rgb, _) in enumerate(source):
+        frame = av.VideoFrame.from_ndarray(_eight_bits(rgb), format="rgb24").reformat(*size, format="yuv420p")
+        frame.pts = index
+        frame.pict_type = av.video.frame.PictureType.I if index in forced else av.video.frame.PictureType.NONE
+        yield from coder.encode(frame)
+    yield from coder.encode(None)
+
+
+def _eight_bits(rgb: np.ndarray) -> np.ndarray:
+    return rgb if rgb.dtype == np.uint8 else (rgb >> 8).astype(np.uint8)
+
+
+def split(scenes: Sequence[int], frames: int, length: int, even: bool) -> list[range]:
+    """Cut `frames` frames into GoPs of at most `length` that never reach across a scene cut.
+
+    All full but the last of a scene, or all of a scene as even as can be.
+    """
+    spans = []
+    for start, stop in pairwise((*scenes, frames)):
+        count = -(-(stop - start) // length)
+        cuts = [start + i * (stop - start) // count if even else start + i * length for i in range(count)]
+        spans += [range(a, b) for a, b in pairwise((*cuts, stop))]
+    return spans

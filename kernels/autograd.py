@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""The kernels as torch autograd functions on CPU tensors, without copies. The only fast-path module that imports torch.
+"""The kernels as torch autograd functions. Imports torch; besides it only the GPU engine does.
 
-Tensors are float32, contiguous or made so; gradients are those of the numpy functions of the same name.
+Tensors are float32, contiguous or made so; gradients are those of the numpy functions of the same name. CPU tensors are
+not copied. Tensors on a GPU, and all where the engine `triton` is chosen and interpreted, go to the functions of the
+same name in `gscodec.kernels.triton.autograd`.
 """
 
+import importlib
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from . import registry
 from .checks import Array
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .field import FieldWeights, field_backward, field_forward
@@ -20,10 +25,35 @@ from .quantise import quantise
 from .raster import rasterize, rasterize_backward
 
 
+def _gpu_twin(name: str, tensors: Sequence[Any]) -> Any:
+    """The GPU engine's function of that name where the tensors are its, else None."""
+    on_gpu = any(isinstance(value, Tensor) and value.is_cuda for value in tensors)
+    if not on_gpu and not (registry.interpreting() and os.environ.get("GSV_BACKEND") == "triton"):
+        return None
+    registry.select("triton")
+    return getattr(importlib.import_module("gscodec.kernels.triton.autograd"), name)
+
+
+def _with_twin(function: Any) -> Any:
+    """Let a function's two directions be those of its twin where the tensors are on a GPU."""
+    forward, backward = function.forward, function.backward
+
+    def either(ctx: Any, *arguments: Any) -> Any:
+        ctx.twin = _gpu_twin(function.__name__, arguments)
+        return ctx.twin.forward(ctx, *arguments) if ctx.twin else forward(ctx, *arguments)
+
+    def back(ctx: Any, *grads: Any) -> Any:
+        return ctx.twin.backward(ctx, *grads) if ctx.twin else backward(ctx, *grads)
+
+    function.forward, function.backward = staticmethod(either), staticmethod(back)
+    return function
+
+
 def _numpy(tensor: Tensor) -> Array:
     return tensor.detach().contiguous().numpy()
 
 
+@_with_twin
 class Rasterize(torch.autograd.Function):
     """apply(mean [N, 2], conic [N, 3], feature [N, C], (height, width), threads=0) -> image [C, height, width].
 
@@ -45,6 +75,7 @@ class Rasterize(torch.autograd.Function):
         return *map(torch.from_numpy, found), None, None
 
 
+@_with_twin
 class SplatLoss(torch.autograd.Function):
     """apply(mean [N, 2], conic [N, 3], feature [N, C], background [3], target [3, H, W], epsilon, threads=0) -> loss.
 
@@ -72,6 +103,7 @@ class SplatLoss(torch.autograd.Function):
         return *_scaled(ctx.found, grads[0]), None, None, None
 
 
+@_with_twin
 class MixtureBits(torch.autograd.Function):
     """apply(x [N, C], step [C] or [N, C], mean [C, 3], log_scale [C, 3], logit [C, 3], threads=0) -> bits.
 
@@ -92,6 +124,7 @@ class MixtureBits(torch.autograd.Function):
         return dx, None, *mixture, None
 
 
+@_with_twin
 class Place(torch.autograd.Function):
     """apply(settings, active, tau, threads, *parameters) -> mean [n, 2], conic [n, 3], feature [n, 3 or 4].
 
@@ -116,6 +149,7 @@ class Place(torch.autograd.Function):
         return None, None, None, None, *(None if grad is None else torch.from_numpy(grad) for grad in found)
 
 
+@_with_twin
 class Quantise(torch.autograd.Function):
     """apply(steps, seed, threads, *tensors) -> what coding makes of each tensor; gradients pass straight through.
 
@@ -149,6 +183,7 @@ def _scaled(found: Sequence[Array], factor: Tensor) -> list[Tensor]:
     return [torch.from_numpy(array) for array in found]
 
 
+@_with_twin
 class HashEncode(torch.autograd.Function):
     """apply(coords [N, D], table [entries, F], geometry) -> features [N, levels * F].
 
@@ -168,6 +203,7 @@ class HashEncode(torch.autograd.Function):
         return torch.from_numpy(dcoords), torch.from_numpy(dtable).view_as(ctx.saved_tensors[1]), None
 
 
+@_with_twin
 class FieldFunction(torch.autograd.Function):
     """The field's heads before scaling, at one time for all points.
 

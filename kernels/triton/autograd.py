@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""The functions of `gscodec.kernels.autograd` for tensors on the GPU. Imports torch and triton.
+
+Same names, arguments and gradients; `gscodec.kernels.autograd` comes here when its tensors are on a GPU. Nothing waits
+for the device.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from gscodec.kernels.encoding import HashGeometry
+from gscodec.kernels.place import PlaceSettings
+
+from . import field as fields
+from . import hashing, mixture, raster, raster_backward, training
+from .binning import Bins, bin_pairs, boxes_of
+from .room import Room
+from .splats import Splats
+
+_rooms: dict[tuple[Any, ...], Room] = {}
+
+
+def binned(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]) -> tuple[Splats, Bins]:
+    """One frame's Gaussians and their pairs, in the room that earlier frames of the size have shown to be enough."""
+    splats = Splats.of(mean.detach(), conic.detach(), feature.detach())
+    boxes = boxes_of(splats.mean, splats.conic, splats.feature, size)
+    if not len(splats.mean):
+        return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, 1)
+    room = _rooms.setdefault((mean.device, size), Room())
+    return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, room.before(boxes.end[-1]))
+
+
+class Rasterize(torch.autograd.Function):
+    """See `gscodec.kernels.autograd.Rasterize`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int], threads: int = 0
+    ) -> Tensor:
+        ctx.found = splats, bins = binned(mean, conic, feature, size)
+        return raster.rasterize(splats, bins)[0]
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        splats, bins = ctx.found
+        return *raster_backward.rasterize_backward(splats, bins, grads[0][None]), None, None
+
+
+class SplatLoss(torch.autograd.Function):
+    """See `gscodec.kernels.autograd.SplatLoss`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        mean: Tensor,
+        conic: Tensor,
+        feature: Tensor,
+        background: Tensor,
+        target: Tensor,
+        epsilon: float,
+        threads: int = 0,
+    ) -> Tensor:
+        splats, bins = binned(mean, conic, feature, (target.shape[1], target.shape[2]))
+        errors, *ctx.found = raster.splat_loss(splats, bins, background.detach(), target[None], epsilon)
+        return (errors.sum() / 2).float()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return *(found * grads[0] for found in ctx.found), None, None, None
+
+
+class MixtureBits(torch.autograd.Function):
+    """See `gscodec.kernels.autograd.MixtureBits`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, step: Tensor, mean: Tensor, log_scale: Tensor, logit: Tensor, threads: int = 0
+    ) -> Tensor:
+        bits, *ctx.found = mixture.mixture_bits(x, step, mean, log_scale, logit)
+        return bits.float()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        dx, *parts = (found * grads[0] for found in ctx.found)
+        return dx, None, *parts, None
+
+
+class Place(torch.autograd.Function):
+    """See `gscodec.kernels.autograd.Place`."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, settings: PlaceSettings, active: Tensor | None, tau: Tensor, threads: int, *parameters: Tensor | None
+    ) -> Any:
+        ctx.settings, ctx.there = settings, [part is not None for part in parameters]
+        ctx.save_for_backward(active, tau, *parameters)
+        return training.place(settings, active, tau, parameters)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        active, tau, *parameters = ctx.saved_tensors
+        return None, None, None, None, *training.place_backward(ctx.settings, active, tau, parameters, grads)
+
+
+class Quantise(torch.autograd.Function):
+    """See `gscodec.kernels.autograd.Quantise`."""
+
+    @staticmethod
+    def forward(ctx: Any, steps: Sequence[Any], seed: int | None, threads: int, *tensors: Tensor) -> Any:
+        parts, limits, places = [], [], []
+        for value, step in zip(tensors, steps, strict=True):
+            ranges, limit = (((0, None),), step) if isinstance(step, Tensor) else step
+            places.append(len(ranges))
+            parts += [value.detach()[begin:end] for begin, end in ranges]
+            limits += [limit] * len(ranges)
+        found = iter(training.quantise(parts, limits, seed))
+        taken = ([next(found) for _ in range(count)] for count in places)
+        return tuple(one[0] if len(one) == 1 else torch.cat(one) for one in taken)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        return None, None, None, *grads
+
+
+class HashEncode(torch.autograd.Function):
+    """See `gscodec.kernels.autograd.HashEncode`."""
+
+    @staticmethod
+    def forward(ctx: Any, coords: Tensor, table: Tensor, geometry: HashGeometry) -> Tensor:
+        ctx.save_for_backward(coords, table)
+        ctx.geometry = geometry
+        return hashing.hash_encode(coords, table, geometry)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        coords, table = ctx.saved_tensors
+        dtable, dcoords = hashing.hash_encode_backward(coords, table, ctx.geometry, grads[0].contiguous())
+        return dcoords, dtable.view_as(table), None
+
+
+class FieldFunction(torch.autograd.Function):
+    """See `gscodec.kernels.autograd.FieldFunction`."""
+
+    @staticmethod
+    def forward(ctx: Any, xy: Tensor, t: float, *arguments: Any) -> tuple[Tensor, Tensor]:
+        tensors, (geometry2, geometry3, scale, frequencies) = arguments[:10], arguments[10:14]
+        held = tuple(part.detach().contiguous() for part in tensors)
+        ctx.field = fields.Field(held, geometry2, geometry3, tuple(scale), frequencies)
+        ctx.extra = len(arguments) - 10
+        heads, ctx.seen = fields.field_forward(ctx.field, xy, torch.full((1,), float(t), device=xy.device))
+        return heads[0, :, :2].contiguous(), heads[0, :, 2:].contiguous()
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Any) -> Any:
+        dheads = torch.cat([grads[0], grads[1]], 1)[None]
+        found = fields.field_backward(ctx.field, ctx.seen, dheads)
+        shaped = [grad.view_as(part) for grad, part in zip(found, ctx.field.tensors, strict=True)]
+        return None, None, *shaped, *[None] * ctx.extra

@@ -66,6 +66,12 @@ def backends() -> tuple[Backend, ...]:
     return compiled, gpu, Backend("reference", True, (), "")
 
 
+def tinycudann() -> Backend:
+    """The library that encodes hash grids in place of the engine `triton` where GSV_HASH_ENGINE asks for it."""
+    there = importlib.util.find_spec("tinycudann") is not None
+    return Backend("tinycudann", there, ("hash grids of triton, with GSV_HASH_ENGINE=tinycudann",), "not installed")
+
+
 def select(backend: str | None) -> Engine:
     """Return the engine that will run, and remember it for `last_engine`.
 

@@ -21,11 +21,11 @@ from gscodec_cli.verbs.common import limit_options, naming, print_json, take_lim
 def _print_backends(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if not value or ctx.resilient_parsing:
         return
-    from gscodec.kernels import backends
+    from gscodec.kernels import backends, registry
 
-    for engine in backends():
-        state = "ready" if engine.available else f"not available: {engine.reason}"
-        print(f"{engine.name:10} {state}{'  ' if engine.isa else ''}{' '.join(engine.isa)}")
+    for engine in (*backends(), registry.tinycudann()):
+        state = f"ready  {' '.join(engine.isa)}" if engine.available else f"not available: {engine.reason}"
+        print(f"{engine.name:10} {state}".rstrip())
     ctx.exit()
 
 

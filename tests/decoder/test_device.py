@@ -135,6 +135,17 @@ def test_the_command_draws_on_the_device_it_is_told(tmp_path):
     assert np.abs(np.load(tmp_path / "gpu.npy").astype(int) - np.load(tmp_path / "cpu.npy")).max() <= 1
 
 
+def test_the_engines_are_listed_with_what_they_run_on_or_lack():
+    lines = run_cli("info", "--engines", interpret=True).stdout.splitlines()
+    assert "triton     ready  interpreter" in lines
+    assert lines[-1].startswith("tinycudann ")
+    missing = next(
+        line for line in run_cli("info", "--engines", interpret=False).stdout.splitlines() if "triton" in line
+    )
+    assert missing.startswith("triton     not available: ")
+    assert "GPU" in missing or "driver" in missing
+
+
 def test_a_device_that_is_not_there(tmp_path):
     source = tmp_path / "clip.gsv"
     source.write_bytes(clip(frames=3))

@@ -129,6 +129,8 @@ def from_rgb(
         whole = exact.frame_of(exact.ycc_of(rgb, depth, matrix, full_range == 1), depth)
         same = whole.format.name == pixel_format
         return whole if same else _resampled(whole, reformatter, pixel_format, full_range, None)
+    if deep and pixel_format.startswith("gbrp"):
+        return exact.frame_of(exact.gbr_of(rgb, bits_of(target_format)), bits_of(target_format), "gbrp")
     frame = av.VideoFrame.from_ndarray(
         np.ascontiguousarray(rgb), format="rgb24" if rgb.dtype == np.uint8 else "rgb48le"
     )

@@ -13,6 +13,7 @@ from gscodec_cli.video.colour import bits_of, from_rgb, is_rgb, output_format
 from gscodec_cli.video.writing import ClipFormat, WriteOptions
 
 HEVC = "libx265"
+_FEW_FRAMES = 8  # x265 makes up decoding times for clips of 1 or 2 frames where it may reorder them
 _PRESET = "veryfast"  # at these rates the encoder's effort changes the bytes, hardly the picture
 
 
@@ -43,7 +44,7 @@ class PictureEncoder:
         context.colorspace = self.matrix
         context.color_range = 2 if self.range == 1 else 1
         context.thread_count = options.threads
-        if not clip.frame_duration:
+        if not clip.frame_duration or clip.frame_count < _FEW_FRAMES:
             context.max_b_frames = 0  # decoding times are then the frames' own, and so is the length of the track
         context.flags |= Flags.global_header
         context.open()

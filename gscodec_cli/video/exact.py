@@ -61,10 +61,16 @@ def planes_of(frame: av.VideoFrame, depth: int) -> np.ndarray:
     return np.stack(planes)
 
 
-def frame_of(planes: np.ndarray, depth: int) -> av.VideoFrame:
-    """A planar 4:4:4 frame of [3, H, W] samples."""
+def gbr_of(rgb: np.ndarray, depth: int) -> np.ndarray:
+    """[3, H, W] green, blue and red of `depth` bits (uint16), rounded, of [H, W, 3] RGB of full scale."""
+    scale = np.float32(((1 << depth) - 1) / np.iinfo(rgb.dtype).max)
+    return (np.moveaxis(rgb, -1, 0)[[1, 2, 0]].astype(np.float32) * scale + np.float32(0.5)).astype(np.uint16)
+
+
+def frame_of(planes: np.ndarray, depth: int, kind: str = "yuv444p") -> av.VideoFrame:
+    """A planar 4:4:4 frame of [3, H, W] samples; `kind` may also be gbrp."""
     _, height, width = planes.shape
-    frame = av.VideoFrame(width, height, "yuv444p" if depth == 8 else f"yuv444p{depth}le")
+    frame = av.VideoFrame(width, height, kind if depth == 8 else f"{kind}{depth}le")
     for plane, samples in zip(frame.planes, planes, strict=True):
         rows = np.zeros((height, plane.line_size // samples.itemsize), samples.dtype)
         rows[:, :width] = samples

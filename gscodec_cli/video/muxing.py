@@ -159,7 +159,9 @@ def _turned_template(encoder: str, matrix: tuple[int, ...]) -> Any:
         name, silence = (HEVC, {"x265-params": "log-level=none"}) if encoder == HEVC else ("libx264", {})
         stream: Any = container.add_stream(name, rate=1, options=silence)
         stream.width = stream.height = 64
+        stream.codec_context.max_b_frames = 0  # x265 makes up decoding times for clips of 1 or 2 frames with them
         frame = av.VideoFrame(64, 64, "yuv420p")
+        frame.pts, frame.time_base = 0, Fraction(1)
         for packet in (*stream.encode(frame), *stream.encode(None)):
             container.mux(packet)
     written = bytearray(data.getvalue())

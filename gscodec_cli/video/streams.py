@@ -12,6 +12,7 @@ from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import av
+from av.codec.context import Flags
 
 from gscodec_cli.errors import MediaError
 from gscodec_cli.video.colour import bits_of, is_rgb, resolve_full_range, resolve_matrix
@@ -50,6 +51,7 @@ def open_stream(path: str) -> Iterator[tuple[av.container.InputContainer, av.Vid
         if not streams:
             raise MediaError(f"{path}: no video stream in it")
         streams[0].thread_type = "AUTO"
+        streams[0].codec_context.flags |= Flags.unaligned  # cropped as stated, not to what is fast
         yield container, streams[0]
 
 

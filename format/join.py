@@ -17,9 +17,10 @@ from .container import ContainerReader, ContainerWriter
 from .errors import GsvError
 from .gop import gop_span, read_gop_header
 from .media import Media, read_media, read_packets
+from .picture import PictureMetadata, write_picture
 from .records import SequenceHeader
 from .schema import FieldStream, Values
-from .streams import StreamInfo, write_packets
+from .streams import PacketRecord, StreamInfo, write_packets, write_streams
 
 SAME = (
     "profile",
@@ -55,7 +56,7 @@ class Piece:
         return sum(self.reader.gop_table[gop].frame_count for gop in self.gops)
 
     def pts(self, frame: int) -> int:
-        """Ticks at which `frame` of the file appears, which lies in these GoPs."""
+        """Ticks at which `frame` of the file appears."""
         header, index = self.reader.header, self.reader.gop_of_frame(frame)
         if header.frame_duration:
             return header.start_pts + frame * header.frame_duration
@@ -65,9 +66,22 @@ class Piece:
     def span(self) -> tuple[int, int]:
         """Ticks at which the first frame appears and at which the last one ends (SPEC 6.4, `start_pts`)."""
         first, end = self.reader.gop_table[self.gops[0]].first_frame, self.reader.gop_table[self.gops[-1]].end_frame
-        last = self.pts(end - 1)
-        step = self.reader.header.frame_duration or (last - self.pts(end - 2) if end - 2 >= first else 1)
-        return self.pts(first), last + step
+        last, step = self.pts(end - 1), self.reader.header.frame_duration or self.last_frame_duration
+        return self.pts(first), last + (step or (last - self.pts(end - 2) if end - 2 >= first else 1))
+
+    @property
+    def reaches_end(self) -> bool:
+        """Whether the last GoP is the last one of the file."""
+        return self.gops[-1] + 1 == self.reader.gop_count
+
+    @property
+    def last_frame_duration(self) -> int:
+        """Ticks for which the last frame is shown where the file says so, else 0 (SPEC 6.15)."""
+        if not self.reaches_end:
+            end = self.reader.gop_table[self.gops[-1]].end_frame
+            return 0 if self.reader.header.frame_duration else self.pts(end) - self.pts(end - 1)
+        picture = read_media(self.reader).picture
+        return picture.last_frame_duration if picture else 0
 
 
 def whole(reader: ContainerReader, name: str = "") -> Piece:
@@ -85,19 +99,20 @@ def join(pieces: Sequence[Piece], file: BinaryIO) -> SequenceHeader:
     """Write `pieces` one after the other as one file; returns its header.
 
     The first frame keeps the time stamp at which the first file begins; each piece begins when the one before it
-    ends. Sound and subtitles go with their GoPs. Chunks of unknown types stay between the GoPs they stand between;
-    those before the first GoP come from the first file. Raises JoinError, FormatError, LimitError, OSError.
+    ends. Sound and subtitles go with their GoPs; at a joint what sticks out on either side is left out. Chunks of
+    unknown types stay between the GoPs they stand between; those before the first GoP come from the first file.
+    Raises JoinError, FormatError, LimitError, OSError.
     """
     header, media = _joint_header(pieces), _joint_media(pieces)
     writer = ContainerWriter(file, header)
-    for chunk in _between(pieces[0].reader, 0):
-        if chunk.kind != PACK:
-            writer.add_ancillary(chunk.kind, pieces[0].reader.payload(chunk))
+    _write_media(media, pieces[0].reader, writer)
     begin = header.start_pts
     for piece in pieces:
         first, end = piece.span
-        _copy(piece, writer, media.streams, begin - first)
-        begin += end - first
+        after = begin + end - first
+        from_, to = None if piece is pieces[0] else begin, None if piece is pieces[-1] else after
+        _copy(piece, writer, _Place(media.streams, begin - first, from_, to))
+        begin = after
     writer.close()
     return header
 
@@ -122,31 +137,75 @@ def _joint_header(pieces: Sequence[Piece]) -> SequenceHeader:
 
 
 def _joint_media(pieces: Sequence[Piece]) -> Media:
-    """What all files say before their first GoP. JoinError where they differ."""
+    """What the new file says before its first GoP. JoinError where files differ in what is shown or heard."""
     found = [read_media(piece.reader) for piece in pieces]
     for piece, media in zip(pieces, found, strict=True):
         for what, kind, ours, theirs in (
-            ("picture metadata", PICT, found[0].picture, media.picture),
-            ("streams of sound and subtitles", STRM, found[0].streams, media.streams),
+            ("picture metadata", PICT, _shown(found[0]), _shown(media)),
+            ("streams of sound and subtitles", STRM, _coding(found[0]), _coding(media)),
         ):
             if ours != theirs:
                 where = f"{piece.name}: other {what} (chunk {kind}) than {pieces[0].name}"
                 raise JoinError(f"{where}; files are joined only if these agree")
-    return found[0]
+    picture = found[0].picture and replace(found[0].picture, last_frame_duration=pieces[-1].last_frame_duration)
+    return Media(picture, found[0].streams)
 
 
-def _copy(piece: Piece, writer: ContainerWriter, streams: Sequence[StreamInfo], shift: int) -> None:
-    """Append the GoPs of a piece and what stands between them, `shift` ticks later."""
+def _shown(media: Media) -> PictureMetadata:
+    """The part of the metadata that says how the pictures are to be shown."""
+    shown = media.picture or PictureMetadata()
+    return replace(shown, source_codec="", source_chroma_format=0, source_bit_depth=0, last_frame_duration=0)
+
+
+def _coding(media: Media) -> list[StreamInfo]:
+    """What a decoder of the streams must know; names and bit rates may differ."""
+    return [replace(info, disposition=0, language="", title="", bit_rate=0) for info in media.streams]
+
+
+def _write_media(media: Media, reader: ContainerReader, writer: ContainerWriter) -> None:
+    """What comes before the first GoP, and of the first file the chunks of unknown types."""
+    if media.picture:
+        writer.add_ancillary(PICT, write_picture(media.picture))
+    if media.streams:
+        writer.add_ancillary(STRM, write_streams(media.streams))
+    _copy_unknown(reader, writer, 0)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a piece goes: `shift` ticks later than it was, from tick `begin` to before `end` (None: all there is)."""
+
+    streams: Sequence[StreamInfo]
+    shift: int
+    begin: int | None
+    end: int | None
+
+    def packets(self, found: Sequence[PacketRecord], header: SequenceHeader) -> list[PacketRecord]:
+        """Those of `found` that belong here, with their new times."""
+        base = Fraction(header.time_base_num, header.time_base_den)
+        kept = []
+        for packet in found:
+            ticks = base * Fraction(
+                self.streams[packet.stream].time_base_den, self.streams[packet.stream].time_base_num
+            )
+            pts = packet.pts + round(self.shift * ticks)
+            if (self.begin is None or pts >= self.begin * ticks) and (self.end is None or pts < self.end * ticks):
+                kept.append(replace(packet, pts=pts))
+        return kept
+
+
+def _copy(piece: Piece, writer: ContainerWriter, place: _Place) -> None:
+    """Append the GoPs of a piece and what stands between them."""
     reader = piece.reader
     for index in piece.gops:
         if index > piece.gops[0]:
             _copy_unknown(reader, writer, index)
-        _copy_packets(piece, writer, index, streams, shift)
-        entry, moved = reader.gop_table[index], _moved(piece, index, writer, shift)
+        _copy_packets(reader, writer, index, place)
+        entry, moved = reader.gop_table[index], _moved(piece, index, writer, place.shift)
         writer.add_payload(moved, entry.frame_count, predicted=entry.entry_delta > 0)
-    if piece.gops[-1] + 1 == reader.gop_count:
+    if piece.reaches_end:
         _copy_unknown(reader, writer, reader.gop_count)
-        _copy_packets(piece, writer, reader.gop_count, streams, shift)
+        _copy_packets(reader, writer, reader.gop_count, place)
 
 
 def _copy_unknown(reader: ContainerReader, writer: ContainerWriter, index: int) -> None:
@@ -155,16 +214,11 @@ def _copy_unknown(reader: ContainerReader, writer: ContainerWriter, index: int) 
             writer.add_ancillary(chunk.kind, reader.payload(chunk))
 
 
-def _copy_packets(piece: Piece, writer: ContainerWriter, index: int, streams: Sequence[StreamInfo], shift: int) -> None:
-    """Append the packets of GoP `index`, `shift` ticks of the picture's time base later."""
-    found = read_packets(piece.reader, index, len(streams)) if streams else []
-    if not found:
-        return
-    header = piece.reader.header
-    seconds = Fraction(shift * header.time_base_num, header.time_base_den)
-    shifts = [round(seconds * Fraction(info.time_base_den, info.time_base_num)) for info in streams]
-    moved = [replace(packet, pts=packet.pts + shifts[packet.stream]) for packet in found]
-    writer.add_ancillary(PACK, write_packets(moved, len(streams)))
+def _copy_packets(reader: ContainerReader, writer: ContainerWriter, index: int, place: _Place) -> None:
+    """Append the packets of GoP `index`."""
+    found = read_packets(reader, index, len(place.streams)) if place.streams else []
+    if kept := place.packets(found, reader.header):
+        writer.add_ancillary(PACK, write_packets(kept, len(place.streams)))
 
 
 def _between(reader: ContainerReader, index: int) -> Iterator[Chunk]:

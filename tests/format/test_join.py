@@ -13,7 +13,8 @@ import pytest
 from gscodec.format.container import ContainerReader, ContainerWriter
 from gscodec.format.errors import FormatError
 from gscodec.format.join import JoinError, join, part, whole
-from gscodec.format.media import read_packets
+from gscodec.format.media import read_media, read_packets
+from gscodec.format.picture import PictureMetadata, write_picture
 from gscodec.format.records import GopRecord
 from gscodec.format.streams import PacketRecord, StreamInfo, write_packets, write_streams
 from tests.conformance.broken import base
@@ -40,16 +41,29 @@ def unplaced(reader: ContainerReader) -> list[GopRecord]:
     return [replace(reader.read_gop(i), first_frame=0, pts=None) for i in range(reader.gop_count)]
 
 
-def clip(frames: int = 24, sound: bool = False, note: bytes = b"", **fields: Any) -> ContainerReader:
-    """GoPs of at most ten frames, 25 a second; with `sound` two packets for each."""
+def clip(
+    frames: int = 24,
+    sound: bool = False,
+    note: bytes = b"",
+    more: tuple[PacketRecord, ...] = (),
+    picture: PictureMetadata | None = None,
+    title: str = "",
+    extra_data: bytes = b"",
+    **fields: Any,
+) -> ContainerReader:
+    """GoPs of at most ten frames, 25 a second; with `sound` two packets for each, and `more` at both ends."""
     header = make_header(16, 16, frames, **{"start_pts": 7, **fields})
     file = io.BytesIO()
     writer = ContainerWriter(file, header)
+    if picture:
+        writer.add_ancillary("pict", write_picture(picture))
     if sound:
-        writer.add_ancillary("strm", write_streams([StreamInfo(0, "opus", 1, RATE, sample_rate=RATE, channel_count=1)]))
+        stream = StreamInfo(0, "opus", 1, RATE, 0, "", title, 0, extra_data, RATE, 1)
+        writer.add_ancillary("strm", write_streams([stream]))
     for first in range(0, frames, 10):
         if sound:
             packets = [PacketRecord(0, (7 + first + k) * RATE // 25, 1000, 1, bytes((first, k))) for k in (0, 5)]
+            packets = [*more[: first == 0], *packets, *(more[1:] if first + 10 >= frames else ())]
             writer.add_ancillary("pack", write_packets(packets, 1))
         if note:
             writer.add_ancillary("note", note + str(first).encode())
@@ -131,6 +145,48 @@ def test_sound_goes_with_its_gops() -> None:
     twice = joined(whole(source), whole(source))
     later = read_packets(twice, 3, 1)
     assert later[0].pts == pytest.approx((7 + 24) * RATE / 25, abs=1)
+
+
+def test_sound_that_sticks_out_at_a_joint_is_left_out() -> None:
+    """A packet behind the last frame, and one before the first, would otherwise be heard over the other file."""
+    early, late = PacketRecord(0, 0, 1000, 1, b"early"), PacketRecord(0, (7 + 26) * RATE // 25, 1000, 1, b"late")
+    source = clip(sound=True, more=(early, late))
+    twice = joined(whole(source), whole(source))
+    found = [packet for i in range(twice.gop_count + 1) for packet in read_packets(twice, i, 1)]
+    assert [packet.data for packet in found if len(packet.data) > 2] == [b"early", b"late"]
+    assert (found[0].data, found[-1].data) == (b"early", b"late")
+    assert all(a.pts < b.pts for a, b in pairwise(found))
+
+
+def test_streams_may_differ_in_name_and_rate_only() -> None:
+    both = joined(whole(clip(sound=True)), whole(clip(sound=True, title="two")))
+    assert read_media(both).streams[0].title == ""
+    with pytest.raises(JoinError, match="other streams"):
+        joined(whole(clip(sound=True)), whole(clip(sound=True, extra_data=b"x")))
+
+
+def test_the_last_frame_of_a_part_keeps_its_duration() -> None:
+    header, gops = VECTORS["variable_time"]()
+    file = io.BytesIO()
+    writer = ContainerWriter(file, header)
+    writer.add_ancillary("pict", write_picture(PictureMetadata(last_frame_duration=77)))
+    for gop in gops:
+        writer.add_gop(gop)
+    writer.close()
+    source = ContainerReader(file.getvalue())
+    head, tail = joined(part(source, 0, 2)), joined(part(source, 2, 7))
+    assert [read_media(reader).picture.last_frame_duration for reader in (head, tail)] == [
+        gops[1].pts[0] - gops[0].pts[-1],
+        77,
+    ]
+    assert joined(whole(head), whole(tail)).read_at(0, 10**6) == file.getvalue()
+
+
+def test_pictures_shown_otherwise_are_refused() -> None:
+    turned = clip(picture=PictureMetadata(display_matrix=(0, 1, 0, -1, 0, 0, 0, 0, 1)))
+    with pytest.raises(JoinError, match="b: other picture metadata"):
+        joined(whole(clip(), "a"), whole(turned, "b"))
+    joined(whole(clip()), whole(clip(picture=PictureMetadata(source_codec="vp9", source_bit_depth=10))))
 
 
 def test_other_streams_are_refused() -> None:

@@ -6,13 +6,17 @@ from __future__ import annotations
 import random
 import struct
 import zlib
+from contextlib import suppress
 from dataclasses import dataclass
 
 from gscodec.format.chunks import ANCILLARY, FRAMING, INDX, KNOWN, PREAMBLE, GopEntry, index_entries
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe
 from gscodec.format.errors import GsvError
+from gscodec.format.gop import read_gop_header
+from gscodec.format.records import SequenceHeader
 from gscodec.format.schema import DESCRIPTORS, FieldStream
+from gscodec.format.sequence import sequence_header
 
 SMALL = (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 1023, 1024, 4095, 4096, 65535, 65536)
 LARGE = tuple((1 << bits) + more for bits in (20, 24, 31, 32, 48, 63, 64) for more in (-1, 0))
@@ -53,28 +57,37 @@ def put_together(preamble: bytes, pieces: list[Piece], *, reindex: bool) -> byte
 
 
 def _reindex(offset: int, pieces: list[Piece]) -> None:
+    """Write INDX and ENDF anew, as far as what the other chunks hold can be written."""
     entries: list[GopEntry] = []
+    header, index_offset = _header(pieces), 0
     for piece in pieces:
         if piece.kind == b"GOPD":
-            entries.append(GopEntry(offset, len(piece.payload) + FRAMING, 0, _frame_count(piece.payload)))
+            entries.append(_entry(piece, header, offset, entries))
         elif piece.kind == b"INDX":
+            index_offset = offset
             fields = FieldStream(chunk=INDX)
-            index_entries(fields, entries)
-            piece.payload, index_offset = fields.getvalue(), offset
+            with suppress(GsvError):
+                index_entries(fields, entries)
+                piece.payload = fields.getvalue()
         elif piece.kind == b"ENDF" and len(piece.payload) == 8 and entries:
-            piece.payload = locals().get("index_offset", 0).to_bytes(8, "little")
+            piece.payload = index_offset.to_bytes(8, "little")
         offset += len(piece.payload) + FRAMING
 
 
-def _frame_count(payload: bytes) -> int:
-    """The second field of a GoP, or 1."""
-    fields, values = FieldStream(payload), {}
-    try:
-        fields.field(values, "first_frame", DESCRIPTORS["uvar"])
-        count: int = fields.field(values, "frame_count", DESCRIPTORS["uvar"])
-    except GsvError:
-        return 1
-    return max(1, min(count, 4096))
+def _header(pieces: list[Piece]) -> SequenceHeader | None:
+    with suppress(GsvError):
+        return sequence_header(FieldStream(pieces[0].payload), None) if pieces else None
+    return None
+
+
+def _entry(piece: Piece, header: SequenceHeader | None, offset: int, before: list[GopEntry]) -> GopEntry:
+    """The line of the index for a GoP, with what its header says if that can be read."""
+    count, delta = 1, 0
+    with suppress(GsvError):
+        if header is not None:
+            head = read_gop_header(piece.payload, header)
+            count, delta = head.frame_count, before[-1].entry_delta + 1 if head.reference_mode and before else 0
+    return GopEntry(offset, len(piece.payload) + FRAMING, 0, count, delta)
 
 
 def fields_of(data: bytes) -> list[tuple[int, int, str]]:

@@ -92,7 +92,7 @@ def run_guided(seconds: float, seed: int, tally: Tally) -> None:
 
     def mutate(data: bytes, most: int, seed: int) -> bytes:
         mutator.random.seed(seed)
-        made = mutator.make() if mutator.random.random() < 0.2 else mutator.mutate(data)
+        made = mutator.make() if mutator.random.random() < 0.5 else mutator.mutate(data)
         return made[:most]
 
     with tempfile.TemporaryDirectory() as folder:

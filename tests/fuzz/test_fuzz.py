@@ -23,6 +23,14 @@ def corpus() -> list[bytes]:
 def test_files_survive_being_taken_apart(corpus):
     for data in corpus:
         assert put_together(*take_apart(data), reindex=False) == data
+        assert put_together(*take_apart(data), reindex=True) == data
+
+
+def test_any_bytes_can_be_mutated(corpus):
+    mutator = Mutator(corpus, 2)
+    data = corpus[0]
+    for _ in range(3000):
+        data = mutator.mutate(data)[:4000]
 
 
 def test_the_same_seed_gives_the_same_inputs(corpus):

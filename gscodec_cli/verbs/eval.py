@@ -2,7 +2,7 @@
 """`gsv eval REF DIST`: how far a clip is from its reference. Torch serves MS-SSIM only, where it is installed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,9 @@ import numpy as np
 
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.errors import MediaError
+from gscodec_cli.metrics.compare import Metric, compare
 from gscodec_cli.verbs.common import FrameRange, limit_options, naming, print_json, take_limits
 from gscodec_cli.verbs.progress import progress_bar
-
-_Metric = Callable[[np.ndarray, np.ndarray], float]
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,7 @@ def _check_comparable(ref: _Clip, dist: _Clip) -> None:
         raise MediaError(f"{ref.name} and {dist.name} differ in frames: {counts}; choose REF's with --frames A:B")
 
 
-def _ms_ssim(clip: _Clip, threads: int) -> tuple[_Metric | None, str]:
+def _ms_ssim(clip: _Clip, threads: int) -> tuple[Metric | None, str]:
     """MS-SSIM for the frames of `clip`; or None, and why it cannot be measured."""
     from gscodec_cli.metrics.msssim import SMALLEST_SIDE, load_ms_ssim
 
@@ -108,25 +107,14 @@ def _ms_ssim(clip: _Clip, threads: int) -> tuple[_Metric | None, str]:
         return None, f'needs torch and pytorch-msssim: install them with pip install "gscodec[encode]" ({error})'
 
 
-def _compare(ref: _Clip, dist: _Clip, ms_ssim: _Metric | None, advance: Callable[[int], None]) -> dict[str, Any]:
-    from gscodec_cli.metrics.psnr import mse_luma, mse_rgb, psnr_of_mse
-
-    rgb, luma, structure = [], [], []
-    for reference, distorted in zip(ref.frames, dist.frames, strict=True):
-        rgb.append(psnr_of_mse(mse_rgb(reference, distorted)))
-        luma.append(psnr_of_mse(mse_luma(reference, distorted, ref.matrix)))
-        if ms_ssim is not None:
-            structure.append(ms_ssim(reference, distorted))
-        advance(1)
+def _compare(ref: _Clip, dist: _Clip, ms_ssim: Metric | None, advance: Callable[[int], None]) -> dict[str, Any]:
+    found = compare(ref.frames, dist.frames, ref.matrix, ms_ssim, advance)
     pixels = ref.frame_count * ref.width * ref.height
     return {
         "frames": ref.frame_count,
         "width": ref.width,
         "height": ref.height,
-        "psnr_rgb": float(np.mean(rgb)),
-        "psnr_rgb_min": min(rgb),
-        "psnr_y": float(np.mean(luma)),
-        "ms_ssim": float(np.mean(structure)) if structure else None,
+        **asdict(found),
         "ms_ssim_note": "",
         "bpp": None if dist.file_bits is None else dist.file_bits / pixels,
         "bytes": None if dist.file_bits is None else dist.file_bits // 8,

@@ -1,81 +1,129 @@
 # SPDX-License-Identifier: MIT
-"""What x264 and x265 make of the clips in benchmarks/results/encode.csv at the bpp that gsv reached there.
+"""x264, x265 and SVT-AV1 on the frames that gsv gets, through PyAV's encoders. Knows no tables and no options of ours.
 
-    python benchmarks/classical.py ../shared/data
-
-Same frames, one key frame, preset medium, yuv420p with the accurate Lanczos conversion of gscodec_cli.video both
-ways, RGB-PSNR as `gsv eval` has it, bits of the elementary stream. Interpolated in log(bpp) between CRFs; appended to
-results/classical.csv.
+RGB becomes yuv420p and comes back by the accurate Lanczos conversion of gscodec_cli.video, in the clip's own matrix.
+What is counted is the elementary stream without the lines in which an encoder names itself and its settings. One
+thread: no encoder then gives up quality for speed, and a row does not depend on the machine's cores.
 """
 
 from __future__ import annotations
 
-import csv
-import sys
-from fractions import Fraction
-from pathlib import Path
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 
 import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
-from gscodec_cli.metrics.psnr import psnr
-from gscodec_cli.video.colour import from_rgb, to_rgb
-from gscodec_cli.video.reader import open_video
+from benchmarks.clips import Clip
+from benchmarks.points import CurveName, Point, Table, make_point
+from gscodec_cli.video.colour import to_rgb
 
-RESULTS = Path(__file__).parent / "results"
-CRFS = range(14, 47, 4)
-BT709 = 1
-
-
-def main() -> None:
-    """One row for each clip and codec."""
-    if len(sys.argv) != 2:
-        sys.exit(__doc__.split("\n\n")[1].strip())
-    rows = list(csv.DictReader((RESULTS / "encode.csv").open()))
-    with (RESULTS / "classical.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(("clip", "frames", "codec", "bpp", "rgb_psnr", "gsv_rgb_psnr", "gsv_options"))
-        for row in rows:
-            for codec in ("libx264", "libx265"):
-                value = psnr_at(Path(sys.argv[1]), row["clip"], row["frames"], codec, float(row["bpp"]))
-                writer.writerow(
-                    (row["clip"], row["frames"], codec, row["bpp"], f"{value:.2f}", row["rgb_psnr"], row["options"])
-                )
-                print(row["clip"], codec, row["bpp"], f"{value:.2f} dB, gsv {row['rgb_psnr']}", flush=True)
+os.environ.setdefault("SVT_LOG", "1")  # errors only; read when the library first encodes
+SEI = 6  # type of a NAL unit, ITU-T H.264 table 7-1
 
 
-def psnr_at(data: Path, clip: str, span: str, codec: str, bpp: float) -> float:
-    """RGB-PSNR in dB of a codec at `bpp`; NaN outside the range of CRFs."""
-    first, last = map(int, span.split(":"))
-    source = open_video(next(data.glob(f"*/{clip}")), frames=(first, last))
-    pictures = [rgb for rgb, _ in source]
-    curve = sorted(encode(pictures, codec, crf) for crf in CRFS)
-    rates, quality = np.log([point[0] for point in curve]), [point[1] for point in curve]
-    return float(np.interp(np.log(bpp), rates, quality, left=np.nan, right=np.nan))
+@dataclass(frozen=True)
+class Codec:
+    """An encoder at its usual setting. `crfs` go from the lowest rate to the highest."""
+
+    encoder: str
+    decoder: str
+    preset: str
+    crfs: tuple[int, ...]
+    options: dict[str, str] = field(default_factory=dict)
 
 
-def encode(pictures: list[np.ndarray], codec: str, crf: int) -> tuple[float, float]:
-    """(bpp, RGB-PSNR in dB) of one encode, decoded again from its packets."""
-    height, width = pictures[0].shape[:2]
-    encoder = av.CodecContext.create(codec, "w")
-    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = width, height, "yuv420p", Fraction(1, 25)
-    encoder.gop_size = 10_000
-    quiet = {"x265-params": "log-level=none"} if codec == "libx265" else {}
-    encoder.options = {"crf": str(crf), "preset": "medium", **quiet}
-    reformatter, packets = VideoReformatter(), []
-    for number, rgb in enumerate(pictures):
-        frame = from_rgb(rgb, reformatter, "yuv420p", BT709, 0)
-        frame.pts = number
-        packets += encoder.encode(frame)
-    packets += encoder.encode(None)
-    decoder = av.CodecContext.create("h264" if codec == "libx264" else "hevc", "r")
-    frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
-    back = VideoReformatter()
-    values = [psnr(a, to_rgb(b, back, BT709, 0, None)) for a, b in zip(pictures, frames, strict=True)]
-    bits = 8 * sum(packet.size for packet in packets if packet.size)
-    return bits / (len(pictures) * height * width), float(np.mean(values))
+CODECS = {
+    "x264": Codec("libx264", "h264", "medium", tuple(range(50, 9, -4))),
+    "x265": Codec(
+        "libx265",
+        "hevc",
+        "medium",
+        tuple(range(48, 7, -4)),
+        {"x265-params": "log-level=none:info=0:pools=1:frame-threads=1"},
+    ),
+    "svt-av1": Codec("libsvtav1", "libdav1d", "6", tuple(range(62, 3, -6)), {"svtav1-params": "lp=1"}),
+}
 
 
-if __name__ == "__main__":
-    main()
+def curve_name(clip: Clip, codec: str, keyint: int) -> CurveName:
+    """The curve of a codec on a clip, with at most `keyint` frames between key frames."""
+    return CurveName(clip.name, clip.span, codec, f"--preset {CODECS[codec].preset} --keyint {keyint}")
+
+
+def complete(table: Table, clip: Clip, codec: str, keyint: int, rates: list[float], again: bool) -> Iterator[Point]:
+    """Add the points that make a codec's curve enclose `rates` (bpp); yields each one as it is measured.
+
+    Of the points below the lowest rate the nearest is kept, and of those above the highest.
+    """
+    curve = curve_name(clip, codec, keyint)
+    known = {} if again else {crf: table.find(curve, f"--crf {crf}") for crf in CODECS[codec].crfs}
+    below = [crf for crf, point in known.items() if point and point.bpp <= min(rates)]
+    start = CODECS[codec].crfs.index(below[-1]) if below else 0
+    waiting: Encode | None = None
+    for crf in CODECS[codec].crfs[start:]:
+        point = known.get(crf)
+        if point is None:
+            encode = Encode(clip, curve, crf)
+            if encode.bpp <= min(rates):
+                waiting = encode
+                continue
+            yield from (table.add(item.measure()) for item in (waiting, encode) if item)
+            waiting, bpp = None, encode.bpp
+        else:
+            bpp = point.bpp
+        if bpp >= max(rates):
+            return
+    if waiting:
+        yield table.add(waiting.measure())
+
+
+class Encode:
+    """One encode of a clip: made at once, measured when asked."""
+
+    def __init__(self, clip: Clip, curve: CurveName, crf: int) -> None:
+        self.clip, self.curve, self.crf = clip, curve, crf
+        self.codec = CODECS[curve.codec]
+        began = time.monotonic(), time.process_time()
+        self.packets = list(self._packets(clip.frames_420))
+        self.spent = time.monotonic() - began[0], time.process_time() - began[1]
+        self.bytes = sum(packet.size for packet in self.packets)
+        if self.codec.decoder == "h264":
+            self.bytes -= sei_bytes(self.packets)
+        self.bpp = 8 * self.bytes / np.prod(clip.shape)
+
+    def measure(self) -> Point:
+        """Decode the packets and compare."""
+        found = self.clip.distortion(self._decoded())
+        return make_point(self.curve, f"--crf {self.crf}", self.clip.shape, self.bytes, found, self.spent)
+
+    def _packets(self, frames: list[av.VideoFrame]) -> Iterator[av.Packet]:
+        encoder = av.CodecContext.create(self.codec.encoder, "w")
+        assert isinstance(encoder, av.VideoCodecContext)
+        _, encoder.height, encoder.width = self.clip.shape
+        encoder.pix_fmt, encoder.framerate, encoder.time_base = "yuv420p", self.clip.rate, 1 / self.clip.rate
+        encoder.gop_size, encoder.thread_count = self.curve.keyint, 1
+        encoder.options = {"crf": str(self.crf), "preset": self.codec.preset, **self.codec.options}
+        for frame in [*frames, None]:
+            yield from encoder.encode(frame)
+
+    def _decoded(self) -> Iterator[np.ndarray]:
+        decoder, reformatter = av.CodecContext.create(self.codec.decoder, "r"), VideoReformatter()
+        assert isinstance(decoder, av.VideoCodecContext)
+        for packet in [*self.packets, None]:
+            for frame in decoder.decode(packet):
+                yield to_rgb(frame, reformatter, self.clip.matrix, 0, None)
+
+
+def sei_bytes(packets: list[av.Packet]) -> int:
+    """Bytes of the SEI units of an H.264 stream: at our settings only the text in which x264 names its options."""
+    found = 0
+    for data in map(bytes, packets):
+        starts = list(re.finditer(rb"\x00?\x00\x00\x01", data))
+        ends = [*(item.start() for item in starts[1:]), len(data)]
+        found += sum(end - item.start() for item, end in zip(starts, ends, strict=True) if data[item.end()] & 31 == SEI)
+    return found

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: MIT
+"""A clip as the benchmarks see it: its frames as RGB, and how a decoded version compares with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from fractions import Fraction
+from functools import cached_property
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import VideoReformatter
+
+from gscodec_cli.errors import MediaError
+from gscodec_cli.metrics.compare import Distortion, compare
+from gscodec_cli.metrics.msssim import SMALLEST_SIDE, load_ms_ssim
+from gscodec_cli.video.colour import BT709, from_rgb
+from gscodec_cli.video.reader import open_video
+
+
+class Clip:
+    """Some frames of a clip. `span` is A:B, as in `gsv encode --frames`."""
+
+    def __init__(self, path: Path, frames: tuple[int, int | None] | None = None) -> None:
+        self.path = path
+        self.source = open_video(path, frames=frames)
+        self.name = path.name
+        self.span = f"{self.source.frames.start}:{self.source.frames.stop}"
+        self.shape = (len(self.source), self.source.info.height, self.source.info.width)
+        self.rate = self.source.info.frame_rate or Fraction(25)
+
+    @property
+    def matrix(self) -> int:
+        """H.273 matrix of its YCbCr: the source's own; BT.709 for an RGB source, whatever its size."""
+        return self.source.info.conversion_matrix or BT709
+
+    @cached_property
+    def pictures(self) -> list[np.ndarray]:
+        """All frames, [H, W, 3] uint8 or uint16."""
+        return [rgb for rgb, _ in self.source]
+
+    @cached_property
+    def frames_420(self) -> list[av.VideoFrame]:
+        """All frames in 8-bit yuv420p, limited range, numbered. Raises MediaError for odd sizes."""
+        if self.shape[1] % 2 or self.shape[2] % 2:
+            raise MediaError(f"{self.path}: {self.shape[2]}x{self.shape[1]} is odd, expected even sides for 4:2:0")
+        reformatter = VideoReformatter()
+        frames = [from_rgb(rgb, reformatter, "yuv420p", self.matrix, 0) for rgb in self.pictures]
+        for number, frame in enumerate(frames):
+            frame.pts = number
+        return frames
+
+    def distortion(self, decoded: Iterable[np.ndarray], threads: int = 1) -> Distortion:
+        """How far `decoded` frames are from the clip's; no MS-SSIM for pictures that are too small for it."""
+        metric = load_ms_ssim(threads) if min(self.shape[1:]) >= SMALLEST_SIDE else None
+        return compare(self.pictures, decoded, self.matrix, metric)
+
+
+def parse_span(text: str | None) -> tuple[int, int | None] | None:
+    """A:B as numbers; None for all frames."""
+    if text is None:
+        return None
+    first, _, last = text.partition(":")
+    return int(first or 0), int(last) if last else None

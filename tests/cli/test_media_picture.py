@@ -31,7 +31,7 @@ from tests.cli.media import (
 from tests.decoder.synthetic import make_file, make_header
 
 PART = ("--frames", "0:3")
-SMALL = (*PART, "--size", "64x48")
+SMALL = (*PART, "--resize", "64x48")
 HDR = "master-display=G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50):max-cll=1000,400"
 INTERLACED = {"flags": (1 << 18) | (1 << 29), "options": {"x264-params": "interlaced=1"}}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -78,7 +79,7 @@ class SalvagedReader(ContainerReader):
         if not hasattr(self, "header"):
             raise NothingLeftError(self.faults)
         self._check_end()
-        self.faults = [told for fault in self.faults for told in self._with_frames(fault)]
+        self.faults = self._told_frames()
 
     def verify_headers(self) -> None:
         """Nothing more to check: all of it was read on opening."""
@@ -232,20 +233,29 @@ class SalvagedReader(ContainerReader):
         except FormatError as error:
             self.faults.append(fault_of(error, error.offset or 0, 0, ""))
 
-    def _with_frames(self, fault: Fault) -> list[Fault]:
-        """The fault with the frames it may have cost: one per lost GoP of the index, else what its neighbours leave."""
-        if fault.kind not in (GOPD, "") or not fault.length or fault.offset < PREAMBLE:
-            return [fault]
-        end, found = fault.offset + fault.length, {entry.first_frame for entry in self.gop_table}
-        lost = [e for e in self._indexed if e.offset < end and fault.offset < e.offset + e.length]
-        told = [
-            replace(fault, offset=e.offset, length=e.length, kind=GOPD, frames=(e.first_frame, e.end_frame))
-            for e in lost
-            if e.first_frame not in found
-        ]
-        if told:
-            return told
-        before = [e.end_frame for e in self.gop_table if e.offset < fault.offset]
-        after = [e.first_frame for e in self.gop_table if e.offset > fault.offset]
-        frames = max(before, default=0), min(after, default=self.header.frame_count)
-        return [replace(fault, frames=frames) if frames[0] < frames[1] else fault]
+    def _told_frames(self) -> list[Fault]:
+        """The faults with the frames they may have cost: one per lost GoP of the index, else what neighbours leave."""
+        found = {entry.first_frame for entry in self.gop_table}
+        offsets = [entry.offset for entry in self.gop_table]
+        indexed = [entry.offset for entry in self._indexed]
+        told: list[Fault] = []
+        for fault in self.faults:
+            if fault.kind not in (GOPD, "") or not fault.length or fault.offset < PREAMBLE:
+                told.append(fault)
+                continue
+            end = fault.offset + fault.length
+            hit = self._indexed[max(bisect_right(indexed, fault.offset) - 1, 0) : bisect_left(indexed, end)]
+            lost = [
+                replace(fault, offset=e.offset, length=e.length, kind=GOPD, frames=(e.first_frame, e.end_frame))
+                for e in hit
+                if e.first_frame not in found and fault.offset < e.offset + e.length
+            ]
+            place = bisect_left(offsets, fault.offset)
+            told += lost or [self._between(fault, place)]
+        return told
+
+    def _between(self, fault: Fault, place: int) -> Fault:
+        """The fault with the frames that the GoPs around it leave open; `place`: how many GoPs come before it."""
+        before = self.gop_table[place - 1].end_frame if place else 0
+        after = self.gop_table[place].first_frame if place < self.gop_count else self.header.frame_count
+        return replace(fault, frames=(before, after)) if before < after else fault

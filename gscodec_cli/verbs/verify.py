@@ -32,7 +32,8 @@ def command(source: str, as_json: bool, **options: Any) -> None:
         _print(report)
     if report["faults"]:
         lost = f"; frames {ranges(report['missing'])} are missing" if report["missing"] else ""
-        raise MediaError(f"{name_of(source)}: {len(report['faults'])} damaged places{lost}")
+        count = len(report["faults"])
+        raise MediaError(f"{name_of(source)}: {count} damaged {'place' if count == 1 else 'places'}{lost}")
 
 
 def _report(source: str, limits: Limits) -> dict[str, Any]:

@@ -32,7 +32,7 @@ def test_a_whole_file(gsv, clip):
 def test_damage_is_named(gsv, damaged):
     result = gsv("verify", "bad.gsv")
     assert result.code == 1
-    assert "1 damaged places; frames 10:20 are missing" in result.error
+    assert "1 damaged place; frames 10:20 are missing" in result.error
     (line,) = result.out.decode().splitlines()
     assert line.startswith(f"byte {damaged.offset:#x}, GOPD chunk of {damaged.length} bytes, frames 10:20: CRC is ")
     facts = json.loads(gsv("verify", "bad.gsv", "--json").out)

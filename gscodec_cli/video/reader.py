@@ -45,6 +45,11 @@ class VideoSource(ABC):
         return len(self.frames)
 
     @property
+    def size(self) -> tuple[int, int] | None:
+        """(width, height) in pixels that the frames are scaled to, None where they are as they were."""
+        return self._size
+
+    @property
     def pts(self) -> list[int]:
         """Time stamps of the frames, in ticks of `info.time_base`, strictly increasing."""
         return list(self._timing.pts[self.frames.start : self.frames.stop])

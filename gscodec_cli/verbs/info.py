@@ -13,7 +13,7 @@ from gscodec.format.records import PROFILES, GopHeader
 from gscodec.format.source import GopSource
 from gscodec.format.streams import STREAM_TYPES, StreamInfo
 from gscodec_cli.decoder.decode import StreamDecoder
-from gscodec_cli.decoder.source import name_of
+from gscodec_cli.decoder.source import STDIN, name_of
 from gscodec_cli.errors import UsageError
 from gscodec_cli.verbs.common import limit_options, naming, print_json, take_limits
 
@@ -52,6 +52,8 @@ def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:
     limits = take_limits(options)
     if as_json and offsets:
         raise UsageError("--json and --offsets: use one of them")
+    if offsets and source == STDIN:
+        raise UsageError("--offsets: standard input is read only once; use a file")
     with naming(name_of(source)):
         if offsets:
             with ContainerReader(source, limits) as reader:

@@ -76,6 +76,7 @@ def test_times_that_are_not_known_yet_are_refused(gsv):
     for option in (["--fps", "50"], ["--time", "1:2"]):
         result = gsv("decode", "-", "-o", "a.npy", *option, input=IRREGULAR)
         assert (result.code, "use a file" in result.error) == (2, True)
+    assert "use a file" in gsv("info", "-", "--offsets", input=IRREGULAR).error
 
 
 def test_time_means_what_is_on_screen(gsv, clip, tmp_path):

@@ -19,6 +19,8 @@ from gscodec_cli.video.sound import stream_template
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _MATRIX_OFFSET = 44  # of the matrix in a tkhd box of version 0, from the name of the box
 _LARGEST_SCALE = (1 << 31) - 1
+_FINEST = 20000  # ticks per second that the MP4 muxer makes of coarser ones, at most
+_LARGEST_TIME = 1 << 62
 _COPIED = (
     *("extradata", "width", "height", "pix_fmt", "sample_aspect_ratio"),
     *("colorspace", "color_range", "color_primaries", "color_trc"),
@@ -119,7 +121,10 @@ class Muxer:
         return OutputError(f"{what}; write {other}, or leave it out with {leave}")
 
     def write_picture(self, packet: av.Packet) -> None:
-        """Write one packet of the encoder."""
+        """Write one packet of the encoder. Raises OverflowError for times that a muxer would bend without a word."""
+        ticks = max(abs(packet.pts or 0), abs(packet.dts or 0)) * packet.time_base
+        if ticks * max(packet.time_base.denominator, _FINEST) >= _LARGEST_TIME:
+            raise OverflowError(f"time stamp {packet.pts} is too large")
         packet.stream = self._picture
         self._write(packet)
 

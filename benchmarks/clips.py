@@ -55,11 +55,3 @@ class Clip:
         """How far `decoded` frames are from the clip's; no MS-SSIM for pictures that are too small for it."""
         metric = load_ms_ssim(threads) if min(self.shape[1:]) >= SMALLEST_SIDE else None
         return compare(self.pictures, decoded, self.matrix, metric)
-
-
-def parse_span(text: str | None) -> tuple[int, int | None] | None:
-    """A:B as numbers; None for all frames."""
-    if text is None:
-        return None
-    first, _, last = text.partition(":")
-    return int(first or 0), int(last) if last else None

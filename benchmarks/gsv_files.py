@@ -16,36 +16,37 @@ from benchmarks.clips import Clip
 from benchmarks.common import provenance
 from benchmarks.points import CurveName, Point, Table, make_point
 from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.encoder.options import GOALS, KEYINT
 
-GOALS = ("--bpp", "--size", "--bitrate", "--psnr", "-q", "--quality")  # options that fix the rate, each with a value
+GOAL_OPTIONS = (*(f"--{name}" for name in GOALS), "-q")  # each one takes a value
 
 
 def split_goal(options: Sequence[str]) -> tuple[str, str]:
-    """(what is left, the goal) of options of `gsv encode`, both as on a command line; no goal is ""."""
+    """(what all points of a curve share, the goal) among options of `gsv encode`, both as on a command line.
+
+    No goal is "". The key-frame distance is always said, so that a curve keeps its meaning when the default changes.
+    """
     words = [part for word in options for part in (word.split("=", 1) if word.startswith("--") else [word])]
     goal: list[str] = []
-    for name in GOALS:
+    for name in GOAL_OPTIONS:
         while name in words:
             place = words.index(name)
             goal += words[place : place + 2]
             del words[place : place + 2]
+    if "--keyint" not in words:
+        words += ["--keyint", str(KEYINT)]
     return shlex.join(words), shlex.join(goal)
-
-
-def goals_of(options: Sequence[str], rates: Sequence[float]) -> tuple[str, list[str]]:
-    """(options of the curve, goals of its points): the goal among the options, else one of `--bpp` for each rate."""
-    rest, goal = split_goal(options)
-    return rest, [goal] if goal else [f"--bpp {rate:g}" for rate in rates]
 
 
 def complete(
     table: Table, clip: Clip, options: Sequence[str], rates: Sequence[float], folder: Path, again: bool
 ) -> Iterator[Point]:
-    """Encode what a curve lacks at `rates` (bpp) and add it; yields each point as it is measured.
+    """Encode what a curve lacks at `rates` (bpp), or at the goal among the options, and add it; yields each point.
 
     Files stay in `folder`. Raises RuntimeError with what `gsv` said when it fails.
     """
-    rest, goals = goals_of(options, rates)
+    rest, goal = split_goal(options)
+    goals = [goal] if goal else [f"--bpp {rate:g}" for rate in rates]
     curve = CurveName(clip.name, clip.span, "gsv", rest)
     for goal in goals:
         if again or table.find(curve, goal) is None:

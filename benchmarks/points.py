@@ -15,8 +15,6 @@ from typing import NamedTuple
 from benchmarks.common import RESULTS, append, provenance
 from gscodec_cli.metrics.compare import Distortion
 
-DEFAULT_KEYINT = 144  # frames; the default of `gsv encode --keyint`
-
 
 class CurveName(NamedTuple):
     """What all points of a curve have in common. `frames` is A:B, `options` are those of the encoder but its rate."""
@@ -28,9 +26,8 @@ class CurveName(NamedTuple):
 
     @property
     def keyint(self) -> int:
-        """Largest distance between key frames."""
-        words = self.options.split()
-        return int(words[words.index("--keyint") + 1]) if "--keyint" in words else DEFAULT_KEYINT
+        """Largest distance between key frames; of several the last one counts, as on a command line."""
+        return int(self.options.rpartition("--keyint ")[2].split()[0])
 
 
 @dataclass(frozen=True)
@@ -77,7 +74,8 @@ class Table:
     def __init__(self, path: Path | str) -> None:
         """Read `path`, a name in benchmarks/results or a whole path; a file that is not there holds no points."""
         self.path = RESULTS / path
-        rows = list(csv.DictReader(self.path.open(encoding="utf-8"))) if self.path.exists() else []
+        lines = self.path.read_text(encoding="utf-8").splitlines() if self.path.exists() else []
+        rows = csv.DictReader(lines)
         found = [Point(**{item.name: _KINDS[str(item.type)](row[item.name]) for item in fields(Point)}) for row in rows]
         self._points = {(point.curve, point.rate): point for point in found}
 

@@ -7,6 +7,7 @@ A table stands between `<!-- table: NAME -->` and `<!-- end -->`. Imports the en
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 
@@ -26,7 +27,8 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
+    """A table in Markdown."""
     lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
     return "\n".join(lines)
 
@@ -40,7 +42,7 @@ def profile_table() -> str:
     for item in fields(HashLayout):
         values = [_plain(getattr(profile.tools.field, item.name, None)) for profile in PROFILES.values()]
         rows.append([f"field: {item.name}", *values])
-    return _table(["setting", *(f"`{name}`" for name in PROFILES)], rows)
+    return table(["setting", *(f"`{name}`" for name in PROFILES)], rows)
 
 
 def effort_table(profile: str) -> str:
@@ -48,15 +50,19 @@ def effort_table(profile: str) -> str:
     names = [item.name for item in fields(Effort)]
     efforts = PROFILES[profile].efforts
     rows = [[f"`{preset}`", *(_plain(getattr(effort, name)) for name in names)] for preset, effort in efforts.items()]
-    return _table(["preset", *names], rows)
+    return table(["preset", *names], rows)
 
 
 def with_tables(page: str) -> str:
     """The page with every marked table replaced by what the code says now."""
-    tables = {"profiles": profile_table(), **{f"presets {name}": effort_table(name) for name in PROFILES}}
+    return fill(page, {"profiles": profile_table(), **{f"presets {name}": effort_table(name) for name in PROFILES}})
+
+
+def fill(page: str, tables: Mapping[str, str]) -> str:
+    """A page with its marked tables replaced by those of the same name; tables of other names stay."""
 
     def fresh(found: re.Match[str]) -> str:
-        return f"<!-- table: {found[1]} -->\n{tables[found[1]]}\n<!-- end -->"
+        return f"<!-- table: {found[1]} -->\n{tables[found[1]]}\n<!-- end -->" if found[1] in tables else found[0]
 
     return re.sub(r"<!-- table: ([\w ]+) -->\n.*?<!-- end -->", fresh, page, flags=re.S)
 

@@ -17,6 +17,8 @@ PROFILE_IDS = {"stgv": 0, "main": 1}
 MAX_GOP_FRAMES = 256
 KEYINT = 144  # frames; 6 s of film
 QUALITY = 26.0
+# Best steps on foreman and Bunny: amplitudes 0.4 at 0.02 bpp, 0.28 at 0.05, 0.1 at 0.2, where shapes want a bit more.
+STEP_BPP, STEP_POWER, FINE_BPP = 0.08, 0.55, 0.15
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,15 @@ class Plan:
     tools: Tools
     effort: Effort
     choose_blend: bool
+    own_steps: bool = False  # the caller chose the quantiser's steps
+
+    def at_rate(self, bpp: float) -> Plan:
+        """This plan with the quantiser steps that measured best at so many bits per pixel; `main` only."""
+        if self.profile != "main" or self.own_steps:
+            return self
+        step = min(max(0.2 * (STEP_BPP / bpp) ** STEP_POWER, 0.05), 0.45)
+        tools = replace(self.tools, amplitude_step=step, shape_bits=self.tools.shape_bits + (bpp > FINE_BPP))
+        return replace(self, tools=tools)
 
 
 def resolve(options: EncodeOptions) -> Plan:
@@ -147,6 +158,10 @@ def resolve(options: EncodeOptions) -> Plan:
     """
     profile = PROFILES[options.profile]
     tools = _tools(options, profile.tools)
+    own_steps = options.amplitude_step is not None or options.shape_bits is not None
+    quality = _default_quality(options)
+    if quality is not None and not own_steps:
+        tools = replace(tools, amplitude_step=tools.amplitude_step * 2 ** ((quality - QUALITY) / 6))
     effort = profile.efforts[options.preset]
     effort = _override(effort, options, {f.name: f.name for f in fields(Effort)})
     return Plan(
@@ -159,12 +174,13 @@ def resolve(options: EncodeOptions) -> Plan:
         size=options.size,
         bitrate=options.bitrate,
         psnr=options.psnr,
-        quality=_default_quality(options),
+        quality=quality,
         threads=options.threads,
         seed=options.seed,
         tools=tools,
         effort=effort,
         choose_blend=options.blend == "auto",
+        own_steps=own_steps,
     )
 
 

@@ -101,10 +101,10 @@ MAIN = Profile(
     ),
     efforts={
         "ultrafast": Effort(60, 400, 150, 3e-2, 5e-3),
-        "fast": Effort(150, 1200, 400, 3e-2, 5e-3),
-        "medium": Effort(300, 4000, 1200, 2e-2, 4e-3),
-        "slow": Effort(500, 12000, 3000, 2e-2, 3e-3),
-        "veryslow": Effort(800, 36000, 8000, 1.5e-2, 2e-3),
+        "fast": Effort(200, 2000, 700, 2.5e-2, 5e-3),
+        "medium": Effort(400, 8000, 3000, 2e-2, 4e-3),
+        "slow": Effort(800, 30000, 10000, 2e-2, 3e-3),
+        "veryslow": Effort(1500, 100000, 30000, 1.5e-2, 2e-3),
     },
 )
 

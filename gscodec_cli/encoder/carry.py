@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 from gscodec.format.records import GopRecord, UniformQuantiser
-from gscodec_cli.encoder.model import FIELD_TENSORS, WINDOW_EDGE, YCC, Carried, GopModel, keep_in_range, norm
+from gscodec_cli.encoder.home import array_of, tensor_of
+from gscodec_cli.encoder.model import FIELD_TENSORS, WINDOW_EDGE, Carried, GopModel, keep_in_range, norm, ycc
 from gscodec_cli.encoder.tools import Tools
 
 FIELD_STEPS, FIELD_RATE = 200, 5e-3  # to make the new field go on where the old one ended
@@ -54,7 +55,7 @@ def predicted_model(reference: Reference, frames: int, size: tuple[int, int], ge
         params["drift"] = carried.drift / (norm(carried.shape, True) if tools.energy_colour else 1.0)
     if tools.normalised:
         background = torch.tensor(reference.record.background)
-        params["background"] = YCC @ background if tools.ycc else background
+        params["background"] = ycc(background) @ background if tools.ycc else background
     model = GopModel(params, tools, frames, size, carried=carried)
     keep_in_range(model)
     if tools.field is not None:
@@ -68,14 +69,14 @@ def _carried(record: GopRecord, frames: int, tools: Tools) -> Carried:
     def values(coded) -> Tensor:
         assert isinstance(coded.quantiser, UniformQuantiser)
         steps, offsets = (torch.tensor(v) for v in (coded.quantiser.steps, coded.quantiser.offsets))
-        return torch.from_numpy(coded.symbols[index]).float() * steps + offsets
+        return tensor_of(coded.symbols[index]).float() * steps + offsets
 
     count, length = len(index), record.frame_count
-    mean = torch.from_numpy(record.mean.grid[index]).float() * 2.0**-record.mean.fraction_bits - record.mean.margin
+    mean = tensor_of(record.mean.grid[index]).float() * 2.0**-record.mean.fraction_bits - record.mean.margin
     birth, centre = torch.zeros(count), torch.zeros(count)
     if record.window is not None:
-        start = torch.from_numpy(record.window.birth[index]).float() / record.window.denominator
-        end = start + torch.from_numpy(record.window.duration[index]).float() / record.window.denominator
+        start = tensor_of(record.window.birth[index]).float() / record.window.denominator
+        end = start + tensor_of(record.window.duration[index]).float() / record.window.denominator
         centre = (start.clamp(0, length - 1) + end.clamp(0, length - 1)) / 2
         birth = start - length
     motion = torch.zeros(count, 0, 2)
@@ -85,7 +86,7 @@ def _carried(record: GopRecord, frames: int, tools: Tools) -> Carried:
     if motion.shape[1]:
         motion[:, 0] = motion[:, 0] * (frames / length)
     return Carried(
-        index=torch.from_numpy(index),
+        index=tensor_of(index),
         birth=birth,
         shape=values(record.shape.coded),
         amplitude=values(record.colour.coded),
@@ -103,7 +104,7 @@ def _continue_field(model: GopModel, reference: Reference, generator: torch.Gene
     model.params.update({name: reference.field[name].detach().clone() for name in FIELD_TENSORS})
     if not carried.count:
         return
-    old = torch.from_numpy(record.mean.grid[carried.index.numpy()]).float()
+    old = tensor_of(record.mean.grid[array_of(carried.index)]).float()
     old = old * 2.0**-record.mean.fraction_bits - record.mean.margin
     length, model.frames = model.frames, record.frame_count
     with torch.no_grad():

@@ -26,6 +26,7 @@ from gscodec.format.records import (
     WindowData,
 )
 from gscodec_cli.encoder.compression import WINDOW_DENOMINATOR, Compression
+from gscodec_cli.encoder.home import array_of
 from gscodec_cli.encoder.model import (
     BLEND_EPSILON,
     COLOUR_SCALE,
@@ -57,20 +58,20 @@ def export_gop(
     order = np.concatenate([np.arange(carried), order[_visible(model, amplitudes)[order]]])
 
     def coded(quantiser: Uniform, values: Tensor) -> Coded:
-        return _uniform(quantiser, quantiser.symbols(values).numpy()[order])
+        return _uniform(quantiser, array_of(quantiser.symbols(values))[order])
 
     return GopRecord(
         first_frame=first_frame,
         frame_count=model.frames,
         pts=pts,
         reference_mode=int(model.carried is not None),
-        carried=model.carried.index.numpy() if model.carried is not None else None,
+        carried=array_of(model.carried.index) if model.carried is not None else None,
         blend_mode=int(tools.normalised),
         background=tuple(model.background(params).tolist()) if tools.normalised else (0.0, 0.0, 0.0),
         blend_epsilon=BLEND_EPSILON,
         mean=MeanData(compression.fraction_bits, MARGIN, grid[order]),
         shape=ShapeData(int(tools.shape_log), coded(compression.shape, params["shape"])),
-        colour=ColourData(int(tools.ycc), int(tools.energy_colour), _colour(compression, amplitudes.numpy()[order])),
+        colour=ColourData(int(tools.ycc), int(tools.energy_colour), _colour(compression, array_of(amplitudes)[order])),
         motion=_motion(compression, order) if tools.motion_degree else None,
         drift=DriftData(coded(compression.drift, params["drift"] * size)) if tools.drift else None,
         window=_window(compression, order, reference) if tools.window else None,
@@ -85,12 +86,12 @@ def _visible(model: GopModel, amplitudes: Tensor) -> np.ndarray:
     """
     if not model.tools.energy_colour or model.tools.normalised or model.tools.field is not None:
         return np.ones(model.count, bool)
-    return (amplitudes != 0).any(1).numpy()
+    return array_of((amplitudes != 0).any(1))
 
 
 def _mean_grid(compression: Compression) -> np.ndarray:
     """Integer coordinates [N, 2] from the corner of the margin."""
-    symbols = compression.mean.symbols(compression.model.params["mean"]).numpy()
+    symbols = array_of(compression.mean.symbols(compression.model.params["mean"]))
     return symbols + (MARGIN << compression.fraction_bits)
 
 
@@ -103,21 +104,23 @@ def _colour(compression: Compression, symbols: np.ndarray) -> Coded:
     quantiser = compression.amplitude
     if isinstance(quantiser, Uniform):
         return _uniform(quantiser, symbols)
-    books = tuple(quantiser.entry_symbols(stage).numpy().astype(np.int32) for stage in range(len(quantiser.codebooks)))
+    books = tuple(
+        array_of(quantiser.entry_symbols(stage)).astype(np.int32) for stage in range(len(quantiser.codebooks))
+    )
     return Coded(RvqQuantiser(tuple(quantiser.entry_steps), books), symbols)
 
 
 def _motion(compression: Compression, order: np.ndarray) -> MotionData:
     motion = compression.model.params["motion"]
-    degrees = [compression.motion.symbols(motion[:, k]).numpy()[order] for k in range(motion.shape[1])]
+    degrees = [array_of(compression.motion.symbols(motion[:, k]))[order] for k in range(motion.shape[1])]
     return MotionData(tuple(_uniform(compression.motion, symbols) for symbols in degrees))
 
 
 def _window(compression: Compression, order: np.ndarray, reference: GopRecord | None) -> WindowData:
-    symbols = compression.window.symbols(compression.model.params["window"]).numpy()[order]
+    symbols = array_of(compression.window.symbols(compression.model.params["window"]))[order]
     carried = compression.model.carried
     if reference is not None and reference.window is not None and carried is not None:
-        birth = reference.window.birth[carried.index.numpy()] - reference.frame_count * WINDOW_DENOMINATOR
+        birth = reference.window.birth[array_of(carried.index)] - reference.frame_count * WINDOW_DENOMINATOR
         symbols[: carried.count, 0] = birth
     return WindowData(WINDOW_EDGE, WINDOW_DENOMINATOR, symbols[:, 0], symbols[:, 1] - symbols[:, 0])
 
@@ -133,7 +136,7 @@ def _field(compression: Compression) -> FieldRecord:
     for name in FIELD_TENSORS:
         quantiser = compression.field[name]
         steps += quantiser.steps(params[name])
-        tensors += [part.numpy().astype(np.int32).ravel() for part in quantiser.symbols(params[name])]
+        tensors += [array_of(part).astype(np.int32).ravel() for part in quantiser.symbols(params[name])]
     return FieldRecord(
         input_scale=layout.input_scale,
         grid2=grids[0],

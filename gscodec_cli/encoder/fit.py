@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from gscodec_cli.encoder import home
 from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.init import key_frame_model
 from gscodec_cli.encoder.model import GopModel
@@ -40,7 +41,7 @@ def fit_gop(
     Returns the trainer, whose `compression` is ready for `export`. `report` is called every ten steps.
     """
     torch.manual_seed(seed)
-    generator = torch.Generator().manual_seed(seed)
+    generator = home.generator(seed)
     spare = 1 + plan.tools.spare
     if predicted is None:
         trainer = _fit_key_frame(frames, plan, round(aim.start() * spare), generator, report)

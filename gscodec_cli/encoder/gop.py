@@ -23,6 +23,7 @@ from gscodec_cli.encoder.carry import Reference, predicted_model
 from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
+from gscodec_cli.encoder.home import Home, generator, tensor_of
 from gscodec_cli.encoder.model import FIELD_TENSORS
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
@@ -47,10 +48,10 @@ class CodedGop:
 
 
 class GopEncoder:
-    """Encodes GoPs one after the other. `header` is the file's sequence header."""
+    """Encodes GoPs one after the other. `header` is the file's sequence header, `home` where to train."""
 
-    def __init__(self, plan: Plan, header: SequenceHeader, seed: int) -> None:
-        self.plan, self.header, self.seed = plan, header, seed
+    def __init__(self, plan: Plan, header: SequenceHeader, seed: int, home: Home) -> None:
+        self.plan, self.header, self.seed, self.home = plan, header, seed, home
         self.pixels = header.width * header.height
         self._reference: Reference | None = None
         self._costs: dict[bool, Cost] = {}  # of the last GoP that was, or was not, predicted
@@ -66,15 +67,27 @@ class GopEncoder:
         report: Report,
     ) -> CodedGop:
         """Encode frames `span`, pictures [T, H, W, 3] uint8 or uint16, in `allowed` bits where bits are asked for."""
-        frames = torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous()
+        with self.home.training():
+            return self._encode(number, span, pictures, pts, allowed, predicted, report)
+
+    def _encode(
+        self,
+        number: int,
+        span: range,
+        pictures: NDArray,
+        pts: tuple[int, ...] | None,
+        allowed: float | None,
+        predicted: bool,
+        report: Report,
+    ) -> CodedGop:
+        frames = tensor_of(pictures).permute(0, 3, 1, 2).contiguous()
         reference = self._reference if predicted else None
         record_of = partial(self._record, span, pts, reference)
         meter = Meter(partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self._most())
         model = None
         if reference is not None:
             size = (self.header.height, self.header.width)
-            generator = torch.Generator().manual_seed(self.seed + number)
-            model = predicted_model(reference, len(span), size, generator)
+            model = predicted_model(reference, len(span), size, generator(self.seed + number))
         aim = self._aim(meter, len(span), allowed, predicted)
         trainer = fit_gop(frames, self.plan, aim, self.seed + number, report, model)
         record = record_of(trainer)

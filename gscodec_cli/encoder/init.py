@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from gscodec_cli.encoder.model import WINDOW_EDGE, YCC, GopModel, new_field
+from gscodec_cli.encoder.model import WINDOW_EDGE, GopModel, new_field, ycc
 from gscodec_cli.encoder.tools import Tools
 
 UNIFORM_SHARE = 0.3  # share of the first Gaussians that is spread evenly; the rest follows the gradient
@@ -37,7 +37,7 @@ def key_frame_model(frame: Tensor, count: int, tools: Tools, frames: int, genera
         params.update(new_field(tools.field, generator))
     if tools.normalised:
         mean = frame.mean((1, 2))
-        params["background"] = YCC @ mean if tools.ycc else mean
+        params["background"] = ycc(mean) @ mean if tools.ycc else mean
     return GopModel(params, tools, frames, (height, width))
 
 
@@ -91,7 +91,7 @@ def _cells(image: Tensor) -> Tensor:
 
 def _gaussians(mean: Tensor, log_radius: Tensor, rgb: Tensor, tools: Tools) -> dict[str, Tensor]:
     shape = torch.stack([log_radius, torch.zeros_like(log_radius), log_radius], 1)
-    return {"mean": mean.float(), "shape": shape, "colour": rgb @ YCC.T if tools.ycc else rgb.clone()}
+    return {"mean": mean.float(), "shape": shape, "colour": rgb @ ycc(rgb).T if tools.ycc else rgb.clone()}
 
 
 def _motion_params(count: int, window: Tensor, tools: Tools) -> dict[str, Tensor]:

@@ -27,8 +27,14 @@ COLOUR_SCALE = 0.5
 YCC = torch.tensor(
     [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]], dtype=torch.float32
 )
+_YCC_THERE: dict[torch.device, Tensor] = {}
 _YCC_ROWS = tuple(tuple(row) for row in YCC.tolist())
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
+def ycc(like: Tensor) -> Tensor:
+    """YCC on the device of `like`."""
+    return _YCC_THERE.setdefault(like.device, YCC.to(like.device)) if like.is_cuda else YCC
 
 
 def field_geometries(layout: HashLayout) -> tuple[HashGeometry, HashGeometry]:
@@ -183,8 +189,10 @@ class GopModel:
             there = ("motion", tools.motion_degree > 0), ("drift", tools.drift), ("window", tools.window)
             moving[:3] = [view[name] if used else None for name, used in there]
         if moving[2] is not None:
-            active = torch.from_numpy(active_windows(moving[2].detach().numpy(), index, WINDOW_EDGE))
-            centre = moving[2].detach()[active].clamp(0, self.frames - 1).mean(1)
+            if not moving[2].is_cuda:  # a GPU takes all along: to know how many take part would be to wait for it
+                active = torch.from_numpy(active_windows(moving[2].detach().numpy(), index, WINDOW_EDGE))
+            taking = moving[2].detach() if active is None else moving[2].detach()[active]
+            centre = taking.clamp(0, self.frames - 1).mean(1)
             tau = 2.0 * (index - centre) / self.frames
         if tools.field is not None and not still:
             mean = view["mean"].detach()
@@ -200,7 +208,7 @@ class GopModel:
 
     def background(self, view: dict[str, Tensor]) -> Tensor:
         """[3] RGB behind normalised blending."""
-        return view["background"] @ YCC if self.tools.ycc else view["background"]
+        return view["background"] @ ycc(view["background"]) if self.tools.ycc else view["background"]
 
     def field_at(self, canonical: Tensor, index: float, view: dict[str, Tensor], threads: int) -> tuple[Tensor, Tensor]:
         """Output of the field's two heads, [N, 2] and [N, 3], for canonical means at frame position `index`."""

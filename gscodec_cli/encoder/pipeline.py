@@ -21,11 +21,11 @@ from gscodec.format.container import ContainerWriter
 from gscodec.format.limits import level_for
 from gscodec.format.records import SequenceHeader
 from gscodec_cli.encoder.gop import GopEncoder
+from gscodec_cli.encoder.home import Home
 from gscodec_cli.encoder.media import MediaChunks
 from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.survey import Survey, split, survey
-from gscodec_cli.errors import BackendMissingError
 from gscodec_cli.video.info import VideoInfo
 from gscodec_cli.video.reader import VideoSource
 
@@ -78,15 +78,16 @@ def encode(
 
     Raises UsageError, MediaError, LimitError (a picture larger than any level), BackendMissingError, OSError.
     """
-    if options.device == "cuda":
-        raise BackendMissingError("--device cuda: this version trains on the CPU only; use --device cpu or auto")
-    return _Encode(source, target, resolve(options), progress).run()
+    return _Encode(source, target, resolve(options), progress, Home(options.device)).run()
 
 
 class _Encode:
     """One run: what is the same for all GoPs, and the sums over those already written."""
 
-    def __init__(self, source: VideoSource, target: BinaryIO, plan: Plan, progress: Progress | None) -> None:
+    def __init__(
+        self, source: VideoSource, target: BinaryIO, plan: Plan, progress: Progress | None, home: Home
+    ) -> None:
+        self.home = home
         self.source, self.target, self.plan, self.progress = source, target, plan, progress
         self.info = source.info
         self.pixels = self.info.width * self.info.height
@@ -125,7 +126,7 @@ class _Encode:
         media = MediaChunks(self.source, writer)
         media.begin()
         frames = iter(self.source)
-        encoder = GopEncoder(self.plan, self.header, self.plan.seed)
+        encoder = GopEncoder(self.plan, self.header, self.plan.seed, self.home)
         for number, span in enumerate(self.gops):
             taken = [next(frames) for _ in span]
             media.before_gop(span)

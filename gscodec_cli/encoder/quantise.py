@@ -25,7 +25,7 @@ def _straight_through(x: Tensor) -> Tensor:
 
 def _seed(noise: bool) -> int | None:
     """A fresh seed of the noise, or None for rounding."""
-    return int(torch.randint(1 << 62, ())) if noise else None
+    return int(torch.randint(1 << 62, (), device="cpu")) if noise else None
 
 
 class Uniform:

@@ -58,7 +58,7 @@ class Trainer:
         self.rated = False  # trained with the rate of everything that is coded
         # Squared error of a frame that is worth one bit: the slope of a uniform quantiser, times what measured best.
         self.lmbda = plan.tools.rate_slope * plan.tools.amplitude_step**2
-        self.mse = math.nan
+        self.mse: Tensor | float = math.nan
 
     def run(self, stage: Stage, first: int, last: int) -> None:
         """Steps first..last-1 of a stage; a new optimiser, since the set of Gaussians may have changed."""
@@ -81,14 +81,15 @@ class Trainer:
         view = self.compression.view(stage.coding) if self.compression else self.model.params
         target = self.frames[index]
         loss = self.model.loss(index, view, target, self.plan.threads, still=stage.key_only)
-        mse = 2 * loss.item() / target.numel()
+        mse = 2 * (loss.detach() if loss.is_cuda else loss.item()) / target.numel()  # a GPU is not waited for
         if self.compression:
             # The loss of the paper is the mean over the picture, this one half the sum: Adam does not mind the factor.
             loss = loss + self.compression.penalty() * (target.numel() / 2)
             if self.lmbda:
                 loss = loss + self.lmbda / 2 * self.compression.rate()
         loss.backward()
-        self.mse = mse if math.isnan(self.mse) else 0.95 * self.mse + 0.05 * mse
+        begun = not (isinstance(self.mse, float) and math.isnan(self.mse))
+        self.mse = 0.95 * self.mse + 0.05 * mse if begun else mse
 
     def _carried_values(self) -> dict[str, Tensor]:
         """A copy of what `_slow_down` holds back."""

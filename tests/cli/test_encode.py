@@ -76,7 +76,6 @@ def test_every_option_of_the_trainer_is_an_option_of_the_verb():
         (["folder", "-o", "a.gsv"], 1, "folder: no pictures"),
         (["none_%d.png", "-o", "a.gsv"], 1, "no file matches the pattern"),
         (["in.mp4", "-o", "folder"], 1, "folder: is a folder"),
-        (["in.mp4", "-o", "a.gsv", "--device", "cuda"], 4, "--device cpu"),
         (["in.mp4", "-o", "-"], 2, "give it a name"),
         (["in.mp4", "-o", "a.gsv", "--resize", "20000x20000", "--frames", "0:1"], 3, "use a smaller --resize"),
     ],

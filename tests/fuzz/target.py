@@ -43,12 +43,12 @@ warnings.simplefilter("error")  # an overflow that nobody expected is a finding
 
 def exercise(data: bytes) -> str:
     """Everything a program could do with a file; returns `drawn`, `refused` or `limited`."""
-    began, memory = time.perf_counter(), peak_memory()
+    began, memory = time.process_time(), peak_memory()  # a busy machine is no hang
     try:
         outcome = _exercise(data)
     except LimitError:
         outcome = "limited"
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     assert seconds < SECONDS, f"took {seconds:.1f} s"
     grown = peak_memory() - memory
     assert grown < LIMITS.memory + SLACK, f"took {grown >> 20} MiB"

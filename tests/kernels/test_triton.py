@@ -40,7 +40,7 @@ def engine_modules(gpu):
 
 
 @pytest.mark.parametrize("channels", [3, 4])
-@pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 16), (17, 47), (33, 50)], ids=lambda s: f"{s[1]}x{s[0]}")
+@pytest.mark.parametrize("size", [(1, 1), (3, 5), (16, 16), (17, 35)], ids=lambda s: f"{s[1]}x{s[0]}")
 def test_drawing_is_as_exact_as_float32_torch(size, channels):
     scene = make_scene(sum(size) + channels, 40, size, channels)
     grad = np.random.default_rng(1).normal(size=(channels, *size)).astype(np.float32)
@@ -54,7 +54,7 @@ def test_drawing_is_as_exact_as_float32_torch(size, channels):
 
 def test_a_gaussian_over_many_tiles_and_its_gradient():
     mean, conic = np.array([[30.5, 12.25]], np.float32), np.array([[2e-3, 1.5e-3, 4e-3]], np.float32)
-    feature, size = np.array([[0.5, -0.25, 1.0]], np.float32), (70, 90)
+    feature, size = np.array([[0.5, -0.25, 1.0]], np.float32), (35, 50)
     grad = np.random.default_rng(2).normal(size=(3, *size)).astype(np.float32)
     assert (
         relative(kernels.rasterize(mean, conic, feature, size), reference.rasterize(mean, conic, feature, size)) < 1e-6
@@ -91,11 +91,12 @@ def batch_of(counts: list[int], size: tuple[int, int]) -> list[list[Array]]:
     return [list(make_scene(20 + k, count, size, 4).arrays) for k, count in enumerate(counts)]
 
 
-@pytest.mark.parametrize("capacity", [None, 1000])
-@pytest.mark.parametrize("counts", [[12, 12, 12], [9, 0, 20]], ids=["equal", "ragged"])
+@pytest.mark.parametrize(
+    ("counts", "capacity"), [([6, 6], None), ([5, 0, 9], 1000)], ids=["equal", "ragged, with room"]
+)
 def test_a_batch_draws_what_its_frames_draw(engine_modules, counts, capacity):
     splats, raster = engine_modules["splats"], engine_modules["raster"]
-    size, frames = (21, 34), batch_of(counts, (21, 34))
+    size, frames = (18, 15), batch_of(counts, (18, 15))
     joined = on_device(*(np.concatenate(parts) for parts in zip(*frames, strict=True)))
     batch = splats.Splats.of(*joined, counts=counts)
     bins = splats.bin_splats(batch, size, capacity)
@@ -188,7 +189,7 @@ def test_the_tables_gradient_keeps_its_digits_at_any_size(scale):
 
 
 @pytest.mark.parametrize(("hidden", "frequencies", "levels"), [(128, 6, 4), (7, 2, 1), (50, 0, 0), (160, 1, 2)])
-@pytest.mark.parametrize("count", [0, 1, 90])
+@pytest.mark.parametrize("count", [0, 90])
 def test_field_at_many_times_is_as_exact_as_float32_torch(engine_modules, hidden, frequencies, levels, count):
     weights, xy = make_field(hidden, hidden, frequencies, levels), coordinates(2, count, 2)
     module, (points, times) = engine_modules["field"], on_device(xy, np.array(TIMES, np.float32))
@@ -248,8 +249,8 @@ def test_shut_windows_are_not_drawn_and_have_no_gradient(engine_modules):
 
 
 def test_results_do_not_change_from_run_to_run():
-    scene, geometry = make_scene(5, 40, (30, 40)), make_geometry(3, 2, 3)
-    grad = np.random.default_rng(2).normal(size=(3, 30, 40)).astype(np.float32)
+    scene, geometry = make_scene(5, 40, (14, 20)), make_geometry(3, 2, 3)
+    grad = np.random.default_rng(2).normal(size=(3, 14, 20)).astype(np.float32)
     coords, table = coordinates(8, 300, 3), np.ones((geometry.total_entries, 2), np.float32)
     dfeatures = np.random.default_rng(9).normal(size=(300, geometry.width)).astype(np.float32)
 

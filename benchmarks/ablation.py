@@ -50,9 +50,9 @@ def measure(points: Table, clip: Clip, args: Arguments, variants: Sequence[Varia
     """The points of the baseline and of every variant that the table does not have."""
     ours = args.ours
     # The baseline's key-frame distance is written out before a variant may set its own.
-    baseline = shlex.split(gsv_files.split_goal(args.options)[0])
+    baseline, goal = map(shlex.split, gsv_files.split_goal(args.options))
     for options in ("", *(item.options for item in variants)):
-        whole = [*baseline, *shlex.split(options)]
+        whole = [*baseline, *shlex.split(options), *goal]
         yield from gsv_files.complete(points, clip, whole, ours.rates, ours.keep, ours.again)
 
 

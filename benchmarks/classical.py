@@ -61,21 +61,20 @@ def complete(table: Table, clip: Clip, codec: str, keyint: int, rates: list[floa
     Of the points below the lowest rate the nearest is kept, and of those above the highest.
     """
     curve = curve_name(clip, codec, keyint)
-    known = {} if again else {crf: table.find(curve, f"--crf {crf}") for crf in CODECS[codec].crfs}
-    below = [crf for crf, point in known.items() if point and point.bpp <= min(rates)]
+    found = {} if again else {crf: table.find(curve, f"--crf {crf}") for crf in CODECS[codec].crfs}
+    known = {crf: point for crf, point in found.items() if point and clip.knows(point)}
+    below = [crf for crf, point in known.items() if point.bpp <= min(rates)]
     start = CODECS[codec].crfs.index(below[-1]) if below else 0
     waiting: Encode | None = None
     for crf in CODECS[codec].crfs[start:]:
         point = known.get(crf)
-        if point is None:
-            encode = Encode(clip, curve, crf)
-            if encode.bpp <= min(rates):
-                waiting = encode
-                continue
-            yield from (table.add(item.measure()) for item in (waiting, encode) if item)
-            waiting, bpp = None, encode.bpp
-        else:
-            bpp = point.bpp
+        encode = None if point else Encode(clip, curve, crf)
+        bpp = (point or encode).bpp
+        if encode and bpp <= min(rates):
+            waiting = encode
+            continue
+        yield from (table.add(item.measure()) for item in (waiting, encode) if item)
+        waiting = None
         if bpp >= max(rates):
             return
     if waiting:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 from av.video.reformatter import VideoReformatter
 
+from benchmarks.points import Point
 from gscodec_cli.errors import MediaError
 from gscodec_cli.metrics.compare import Distortion, compare
 from gscodec_cli.metrics.msssim import SMALLEST_SIDE, load_ms_ssim
@@ -20,14 +21,15 @@ from gscodec_cli.video.reader import open_video
 
 
 class Clip:
-    """Some frames of a clip. `span` is A:B, as in `gsv encode --frames`."""
+    """Some frames of a clip. `span` is A:B, as in `gsv encode --frames`; `ms_ssim`: whether that is measured."""
 
-    def __init__(self, path: Path, frames: tuple[int, int | None] | None = None) -> None:
+    def __init__(self, path: Path, frames: tuple[int, int | None] | None = None, ms_ssim: bool = True) -> None:
         self.path = path
         self.source = open_video(path, frames=frames)
         self.name = path.name
         self.span = f"{self.source.frames.start}:{self.source.frames.stop}"
         self.shape = (len(self.source), self.source.info.height, self.source.info.width)
+        self.ms_ssim = ms_ssim and min(self.shape[1:]) >= SMALLEST_SIDE
         self.rate = self.source.info.frame_rate or Fraction(25)
 
     @property
@@ -52,6 +54,9 @@ class Clip:
         return frames
 
     def distortion(self, decoded: Iterable[np.ndarray], threads: int = 1) -> Distortion:
-        """How far `decoded` frames are from the clip's; no MS-SSIM for pictures that are too small for it."""
-        metric = load_ms_ssim(threads) if min(self.shape[1:]) >= SMALLEST_SIDE else None
-        return compare(self.pictures, decoded, self.matrix, metric)
+        """How far `decoded` frames are from the clip's; MS-SSIM where it is wanted and can be had."""
+        return compare(self.pictures, decoded, self.matrix, load_ms_ssim(threads) if self.ms_ssim else None)
+
+    def knows(self, point: Point | None) -> bool:
+        """Whether there is nothing left to measure at a point."""
+        return point is not None and (point.ms_ssim is not None or not self.ms_ssim)

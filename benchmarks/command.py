@@ -47,6 +47,7 @@ def parser_of(tool: str, text: str | None, table: str, rates: tuple[float, ...])
     parser.add_argument("--again", action="store_true", help="measure also what is known; the new row counts")
     parser.add_argument("--keep", type=Path, default=Path("out/rd"), metavar="DIR", help="folder for .gsv files")
     parser.add_argument("--table", default=table, metavar="CSV", help=f"default benchmarks/results/{table}")
+    parser.add_argument("--no-ms-ssim", action="store_true", help="leave out MS-SSIM, most of the time of measuring")
     parser.add_argument("--no-report", action="store_true", help="leave pages and plots as they are")
     parser.add_argument("--report", action="store_true", help="write pages and plots; no clip is needed")
     return parser
@@ -57,7 +58,7 @@ def run(args: Arguments, measure: Callable[[Table, Clip], Iterator[Point]], writ
     table = Table(args.ours.table)
     try:
         for path in args.ours.clips:
-            for point in measure(table, Clip(path, args.ours.frames)):
+            for point in measure(table, Clip(path, args.ours.frames, not args.ours.no_ms_ssim)):
                 print(line_of(point), flush=True)
     except (GsvError, RuntimeError, OSError) as error:
         print(f"{args.tool}: {error}", file=sys.stderr)

@@ -49,7 +49,7 @@ def complete(
     goals = [goal] if goal else [f"--bpp {rate:g}" for rate in rates]
     curve = CurveName(clip.name, clip.span, "gsv", rest)
     for goal in goals:
-        if again or table.find(curve, goal) is None:
+        if again or not clip.knows(table.find(curve, goal)):
             target = folder / f"{clip.path.stem} {clip.span} {rest} {goal}"
             target = target.with_name(re.sub(r"[^\w.]+", "_", target.name) + ".gsv")
             origin = provenance()

@@ -61,7 +61,7 @@ def measure_files(
     curve = CurveName(clip.name, clip.span, "gsv", rest)
     for path in files:
         rate = goal if goal and len(files) == 1 else f"file {path.name}"
-        if again or table.find(curve, rate) is None:
+        if again or not clip.knows(table.find(curve, rate)):
             yield table.add(gsv_files.measure(clip, path, curve, rate))
 
 

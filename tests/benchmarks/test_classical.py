@@ -41,6 +41,25 @@ def test_a_curve_is_completed_upwards(clip, tmp_path):
     assert min(point.bpp for point in more) > max(point.bpp for point in first)
 
 
+def test_a_curve_is_completed_downwards(clip, tmp_path):
+    table = Table(tmp_path / "rd.csv")
+    first = list(complete(table, clip, "x264", 144, [0.3], again=False))
+    more = list(complete(table, clip, "x264", 144, [0.1, 0.3], again=False))
+    assert more
+    assert max(point.bpp for point in more) < min(point.bpp for point in first)
+
+
+def test_ms_ssim_can_be_measured_later(pictures, tmp_path):
+    table = Table(tmp_path / "rd.csv")
+    first = list(complete(table, Clip(pictures, ms_ssim=False), "x264", 144, [0.1], again=False))
+    assert [point.ms_ssim for point in first] == [None] * len(first)
+    assert list(complete(table, Clip(pictures, ms_ssim=False), "x264", 144, [0.1], again=False)) == []
+    later = list(complete(table, Clip(pictures), "x264", 144, [0.1], again=False))
+    assert [(point.bpp, point.rgb_psnr) for point in later] == [(point.bpp, point.rgb_psnr) for point in first]
+    assert all(point.ms_ssim for point in later)
+    assert list(table.curves().values()) == [later]
+
+
 @pytest.mark.parametrize("codec", CODECS)
 @pytest.mark.parametrize(("keyint", "count"), [(144, 1), (2, 3)])
 def test_key_frames_are_as_far_apart_as_asked(codec, keyint, count, clip):

@@ -63,7 +63,7 @@ class DeviceGop:
         gop, size, splats = self._prepared, self._renderer.view.shape, self.splats(positions)
         boxes = boxes_of(splats.mean, splats.conic, splats.feature, size)
         pairs = boxes.end[-1:] if len(boxes.end) else boxes.end.new_zeros(1)
-        *work, room = torch.cat([boxes.pixels.view(len(positions), -1).sum(1), pairs]).tolist()
+        *work, room = torch.cat([boxes.pixels.view(len(positions), splats.counts[0]).sum(1), pairs]).tolist()
         for drawn in work:
             self._renderer.check_work(drawn)
         bins = bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, room)

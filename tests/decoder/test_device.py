@@ -102,6 +102,13 @@ def test_pictures_stay_within_the_bounds_of_the_specification(name):
             assert rms <= bound["rms"]
 
 
+@pytest.mark.usefixtures("proof")
+def test_a_gop_without_gaussians():
+    data = (FOLDER / "empty_and_one.gsv").read_bytes()
+    expected = VideoDecoder(data, output="numpy")[:].astype(int)
+    assert np.abs(VideoDecoder(data, device="cuda", output="numpy")[:] - expected).max() <= 1
+
+
 def test_work_is_checked_before_it_is_done():
     gpu = VideoDecoder(clip(), device="cuda", limits=Limits(covered_pixels=1000))
     with pytest.raises(LimitError, match="covered"):

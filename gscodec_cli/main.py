@@ -81,7 +81,7 @@ def _one_line(error: BaseException) -> str:
 def _fail(error: BaseException, message: str, code: int) -> int:
     if os.environ.get("GSV_DEBUG"):
         traceback.print_exception(error)
-    print(f"gsv: {message}", file=sys.stderr)
+    print("; ".join([f"gsv: {message}", *getattr(error, "__notes__", ())]), file=sys.stderr)
     return code
 
 

@@ -7,10 +7,12 @@ interrupted or killed run never leaves half a file under the final name.
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import stat
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -114,6 +116,64 @@ class OutputFile:
             self.file.close()
         if self.temporary is not None:
             self.temporary.unlink(missing_ok=True)
+
+
+class PartialFile:
+    """Context manager around OUT.part, which keeps what an unfinished run has done for a later one to go on from.
+
+    `file` is readable, writable, seekable and not buffered. A clean exit removes it; otherwise it stays if `content`
+    then says what is in it, or if it was there before, and the error says so. OSErrors inside the block become
+    OutputError. Devices and pipes have a nameless file instead, of which nothing is left.
+    Raises UsageError if OUT.part is there and neither to be resumed nor to be overwritten, or if it is in use.
+    """
+
+    def __init__(self, target: str | Path, *, resume: bool, overwrite: bool) -> None:
+        self.target = Path(target)
+        self.path = self.target.with_name(self.target.name + SUFFIX)
+        self.content: Callable[[], str] = lambda: ""
+        self.resumed = resume and self.path.exists()
+        if self.path.exists() and not resume and not overwrite and not is_special(self.target):
+            raise UsageError(f"{self.path}: is an unfinished encode; go on with --resume, or begin anew with -y")
+        try:
+            self.file = self._open()
+        except OSError as error:
+            raise output_error(self.path, error) from None
+
+    def _open(self) -> BinaryIO:
+        if is_special(self.target):
+            return tempfile.TemporaryFile(buffering=0)  # type: ignore[return-value]
+        handle = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(handle)
+            raise UsageError(f"{self.path}: another gsv is at work on it") from None
+        except OSError:  # a file system without locks
+            pass
+        if not self.resumed:
+            os.ftruncate(handle, 0)
+        return os.fdopen(handle, "r+b", buffering=0)  # type: ignore[return-value]
+
+    def check(self) -> None:
+        """Raise OutputError if somebody has removed the file: what is written to it would be lost."""
+        if not is_special(self.target) and os.fstat(self.file.fileno()).st_nlink == 0:
+            raise OutputError(f"{self.path}: was removed while it was being written")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        kept = self.content() if error is not None and not is_special(self.target) else ""
+        gone = os.fstat(self.file.fileno()).st_nlink == 0
+        if not gone and not kept and not (error is not None and self.resumed):
+            with contextlib.suppress(OSError):
+                self.path.unlink()  # before it is closed: the lock keeps it ours
+        self.file.close()
+        found = output_error(self.target, error) if isinstance(error, OSError) else error
+        if found is not None and kept and not gone:
+            found.add_note(f"{kept} are kept in {self.path}: go on with --resume")
+        if found is not None and found is not error:
+            raise found from error
 
 
 class OutputFolder:

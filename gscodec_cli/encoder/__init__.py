@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from gscodec_cli.encoder.options import EncodeOptions
 
 if TYPE_CHECKING:
-    from gscodec_cli.encoder.pipeline import EncodeResult, Status, encode
+    from gscodec_cli.encoder.pipeline import Encode, EncodeResult, Status, encode
 
-__all__ = ["EncodeOptions", "EncodeResult", "Status", "encode"]
+__all__ = ["Encode", "EncodeOptions", "EncodeResult", "Status", "encode"]
 
 
 def __getattr__(name: str):

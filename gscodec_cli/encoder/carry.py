@@ -6,13 +6,14 @@ Predictions follow SPEC 7.3, in floats and to the grid: training needs no more, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from gscodec.format.records import GopRecord, UniformQuantiser
+from gscodec.format.dequant import dequantise
+from gscodec.format.records import BLEND_NORMALISED, GopRecord, UniformQuantiser
 from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import FIELD_TENSORS, WINDOW_EDGE, Carried, GopModel, keep_in_range, norm, ycc
 from gscodec_cli.encoder.tools import Tools
@@ -27,6 +28,13 @@ class Reference:
     record: GopRecord
     field: dict[str, Tensor]
     tools: Tools
+
+
+def reference_of(record: GopRecord, tools: Tools) -> Reference:
+    """What a GoP leaves to the next, from its record alone. Blending is the record's: a GoP may choose its own."""
+    field = dequantise(record).field
+    tensors = {name: tensor_of(getattr(field, name)) for name in FIELD_TENSORS} if field else {}
+    return Reference(record, tensors, replace(tools, normalised=record.blend_mode == BLEND_NORMALISED))
 
 
 def candidates(record: GopRecord) -> np.ndarray:

@@ -11,20 +11,18 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gscodec.format.dequant import dequantise
-from gscodec.format.gop import GopBits, write_gop
+from gscodec.format.gop import GopBits, read_gop, write_gop
 from gscodec.format.limits import LEVELS
 from gscodec.format.records import GopRecord, SequenceHeader
 from gscodec_cli.decoder.reconstruct import GopRenderer
-from gscodec_cli.encoder.carry import Reference, predicted_model
-from gscodec_cli.encoder.compression import Coding, Compression
+from gscodec_cli.encoder.carry import Reference, predicted_model, reference_of
+from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.home import Home, generator, tensor_of
-from gscodec_cli.encoder.model import FIELD_TENSORS
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
@@ -40,11 +38,14 @@ PIXELS_PER_GAUSSIAN = 100.0  # of a GoP's first guess where no bits are given
 
 @dataclass(frozen=True)
 class CodedGop:
-    """A GoP as written: its record, its bits, and the PSNR of each decoded frame in dB."""
+    """A GoP as written: record, payload, bits, what it cost, and the PSNR of each decoded frame in dB."""
 
     record: GopRecord
+    payload: bytes
     bits: GopBits
+    cost: Cost
     psnrs: tuple[float, ...]
+    rate: float | None  # bits per pixel that its quantisers are made for; those of the GoPs behind it too
 
 
 class GopEncoder:
@@ -52,9 +53,18 @@ class GopEncoder:
 
     def __init__(self, plan: Plan, header: SequenceHeader, seed: int, home: Home) -> None:
         self.plan, self.header, self.seed, self.home = plan, header, seed, home
+        self._asked = plan
+        self._rate: float | None = None  # that the plan's quantisers are for, where it is not the caller's plan
         self.pixels = header.width * header.height
         self._reference: Reference | None = None
         self._costs: dict[bool, Cost] = {}  # of the last GoP that was, or was not, predicted
+
+    def go_on(self, last: GopRecord | None, costs: dict[bool, Cost], rate: float | None) -> None:
+        """Go on behind GoP `last`; `costs`: what GoPs took that were, or were not, predicted; `rate`: see CodedGop."""
+        self._costs = dict(costs)
+        self._use_rate(rate)
+        with self.home.training():
+            self._reference = last and reference_of(last, self.plan.tools)
 
     def encode(
         self,
@@ -90,11 +100,17 @@ class GopEncoder:
             model = predicted_model(reference, len(span), size, generator(self.seed + number))
         aim = self._aim(meter, len(span), allowed, predicted)
         trainer = fit_gop(frames, self.plan, aim, self.seed + number, report, model)
-        record = record_of(trainer)
-        _, bits = write_gop(record, self.header, reference.record if reference else None)
-        self._costs[predicted] = Cost(bits.total, bits.fixed, trainer.model.load)
-        self._reference = Reference(record, _decoded_field(trainer), trainer.model.tools)
-        return CodedGop(record, bits, tuple(self._decoded_psnrs(record, pictures)))
+        record, before = record_of(trainer), reference.record if reference else None
+        payload, bits = write_gop(record, self.header, before)
+        self._costs[predicted] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
+        # Read again, as whoever goes on from the file has it.
+        record, _ = read_gop(payload, self.header, None, before)
+        self._reference = reference_of(record, self.plan.tools)
+        return CodedGop(record, payload, bits, cost, tuple(self._decoded_psnrs(record, pictures)), self._rate)
+
+    def _use_rate(self, rate: float | None) -> None:
+        """Quantise as `rate` bits per pixel want it, None: as the caller's plan says."""
+        self._rate, self.plan = rate, self._asked if rate is None else self._asked.at_rate(rate)
 
     def _aim(self, meter: Meter, frames: int, allowed: float | None, predicted: bool) -> Aim:
         plan = self.plan
@@ -136,15 +152,6 @@ class GopEncoder:
     def _decoded_psnrs(self, record: GopRecord, pictures: NDArray) -> list[float]:
         renderer = GopRenderer(dequantise(record, self.header), self.header, threads=self.plan.threads)
         return [psnr(renderer.render(i), picture) for i, picture in enumerate(pictures)]
-
-
-@torch.no_grad()
-def _decoded_field(trainer: Trainer) -> dict[str, torch.Tensor]:
-    if trainer.plan.tools.field is None:
-        return {}
-    assert trainer.compression is not None
-    view = trainer.compression.view(Coding.ROUND)
-    return {name: view[name].clone() for name in FIELD_TENSORS}
 
 
 def field_numbers(tools: Tools) -> int:

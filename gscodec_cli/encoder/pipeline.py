@@ -1,267 +1,273 @@
 # SPDX-License-Identifier: MIT
-"""The encoder, top to bottom: cut the clip into GoPs, train each, write it, decode it again and measure what was
-really written.
+"""The encoder, top to bottom: divide the clip into chains of GoPs, have each encoded, correct what the file then
+misses of the size that is asked for, write the file.
 
-Takes an open clip and a file to write into. Must not import the verbs.
+What is finished is kept in a checkpoint, from which a later run can go on. The file does not depend on who encoded a
+chain, on what machine, in which order. Must not import the verbs.
 """
 
 from __future__ import annotations
 
+import io
+import json
 import math
 import os
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import BinaryIO
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import asdict, replace
+from importlib.metadata import version
+from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 
 from gscodec.format.container import ContainerWriter
 from gscodec.format.limits import level_for
 from gscodec.format.records import SequenceHeader
-from gscodec_cli.encoder.gop import GopEncoder
+from gscodec_cli.encoder.budget import notes_on_goals, other_bits, target_bits
+from gscodec_cli.encoder.chain import ChainTask, Costs, FinishedGop, Step, encode_chain
+from gscodec_cli.encoder.checkpoint import Checkpoint
+from gscodec_cli.encoder.clip import ClipName
+from gscodec_cli.encoder.cluster import encode_on_cluster
+from gscodec_cli.encoder.division import Division, divide
 from gscodec_cli.encoder.home import Home
 from gscodec_cli.encoder.media import MediaChunks
 from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
 from gscodec_cli.encoder.presets import PROFILES
-from gscodec_cli.encoder.survey import Survey, split, survey
+from gscodec_cli.encoder.status import EncodeResult, Progress, Reporter, Status
+from gscodec_cli.encoder.workers import Event, encode_locally
+from gscodec_cli.errors import UsageError
 from gscodec_cli.video.info import VideoInfo
 from gscodec_cli.video.reader import VideoSource
 
+__all__ = ["Encode", "EncodeResult", "Status", "encode", "sequence_header"]
+
 PIXELS_PER_GAUSSIAN = 8  # the most a GoP is allowed where no bits are asked for
 LEAST_BITS = 15.0  # of a Gaussian
-NOVEL = 3.5  # pictures' worth of new bits: above it prediction from the GoP before costs more than it saves
 INDEX_BYTES = 17  # of a GoP: its chunk's frame and its entry in the index
 END_BYTES = 60  # of the index and the end of the file
-
-
-@dataclass(frozen=True)
-class Status:
-    """Where an encode stands.
-
-    Psnr: dB, of the steps just trained. bpp and decoded_psnr: of the GoPs already written, None before the first.
-    """
-
-    gop: int
-    gops: int
-    stage: str
-    step: int
-    steps: int
-    share: float  # of the whole encode, 0..1
-    psnr: float
-    bpp: float | None
-    decoded_psnr: float | None
-
-
-@dataclass(frozen=True)
-class EncodeResult:
-    """What was written. psnr: dB, mean over frames of the PSNR on 8-bit RGB, decoded from the coded integers."""
-
-    frames: int
-    gops: int
-    gaussians: int
-    bytes: int
-    bpp: float
-    psnr: float
-    seconds: float
-    notes: tuple[str, ...]
-
-
-Progress = Callable[[Status], None]
+PILOT = 2  # GoPs that are encoded first: what they take is the first guess for all chains
+TURNS = 2  # of correction
+ANY = ("threads", "device")  # options that another run of the same encode may change
 
 
 def encode(
-    source: VideoSource, target: BinaryIO, options: EncodeOptions, progress: Progress | None = None
+    source: VideoSource, target: BinaryIO, options: EncodeOptions, progress: Progress | None = None, *, jobs: int = 1
 ) -> EncodeResult:
-    """Encode a clip into `target`, a writable and seekable binary file.
+    """Encode a clip into `target`, a writable binary file, with as many processes.
 
     Raises UsageError, MediaError, LimitError (a picture larger than any level), BackendMissingError, OSError.
     """
-    return _Encode(source, target, resolve(options), progress, Home(options.device)).run()
+    run = Encode(source, options, io.BytesIO())
+    run.train(progress, jobs=jobs)
+    return run.write(target)
 
 
-class _Encode:
-    """One run: what is the same for all GoPs, and the sums over those already written."""
+class Encode:
+    """One encode: `train`, then `write`. What is finished lies in `partial`, a file as Checkpoint wants it.
+
+    With `resume` goes on with the encode that `partial` holds, if it holds one. `check` is called for every GoP and
+    raises where it makes no sense to go on. Raises what `encode` raises; UsageError
+    if it is another encode.
+    """
 
     def __init__(
-        self, source: VideoSource, target: BinaryIO, plan: Plan, progress: Progress | None, home: Home
+        self,
+        source: VideoSource,
+        options: EncodeOptions,
+        partial: BinaryIO,
+        *,
+        resume: bool = False,
+        check: Callable[[], None] = lambda: None,
     ) -> None:
-        self.home = home
-        self.source, self.target, self.plan, self.progress = source, target, plan, progress
-        self.info = source.info
+        self._check = check
+        Home(options.device)  # refused now rather than in a worker
+        self.began = time.monotonic()
+        self.source, self.info, self.device = source, source.info, options.device
+        self.plan = resolve(options)
+        self.clip = ClipName.of(source)
         self.pixels = self.info.width * self.info.height
-        self.target_bits = _target_bits(plan, source)
-        self.gops, self.entries, self.weights = self._divide()
-        self.gaussians, self.bits = 0, 0
-        self.psnrs: list[float] = []
+        self.target_bits = target_bits(self.plan, source)
+        bpp = self.target_bits and self.target_bits / (self.pixels * len(source))
+        self.plan = self.plan.at_rate(bpp) if bpp else self.plan
         self.notes: list[str] = []
-        self.header = sequence_header(self.info, plan, len(source), self.gops, self.entries, self._most_gaussians())
+        self.checkpoint = Checkpoint(partial)
+        identity = _identity(options, self.clip)
+        state = self.checkpoint.state if resume else None
+        if state is not None:
+            _check_identity(state["identity"], identity)
+            self.division = Division.from_json(state["division"])
+        else:
+            self.division = divide(source, self.plan, bpp)
+        gaussians = _most_gaussians(self.plan, self.pixels, self.target_bits, self.division)
+        self.header = sequence_header(self.info, self.plan, len(source), self.division, gaussians)
+        if state is None:
+            self.checkpoint.begin(self.header, {"identity": identity, "division": self.division.to_json()})
+        self.payload_bits = self.target_bits and self.target_bits - 8 * self._overhead()
 
-    def _divide(self) -> tuple[list[range], list[bool], list[float]]:
-        """The GoPs, which of them are entries (decoded alone), and the share of the bits that each should have."""
-        frames, main = len(self.source), self.plan.profile == "main"
-        look = survey(self.source, None) if main and frames > 1 else Survey((1,) * frames, (0,))
-        gops = split(look.scenes, frames, self.plan.gop, even=main)
-        entries = key_gops(gops, look, self.plan.keyint if main else 0)
-        if self.target_bits is None or len(gops) == 1:
-            return gops, entries, [len(gop) / frames for gop in gops]
-        starts = [gop.start for gop, entry in zip(gops, entries, strict=True) if entry]
-        bpp = self.target_bits / (self.pixels * frames)
-        return gops, entries, survey(self.source, bpp, starts).weights(gops)
+    @property
+    def gops(self) -> int:
+        """GoPs of the clip."""
+        return len(self.division.gops)
 
-    def _most_gaussians(self) -> int:
-        """Gaussians that a GoP may need, for the level."""
-        if self.plan.gaussians is not None:
-            return self.plan.gaussians
-        if self.target_bits is None:
-            return max(PROFILES[self.plan.profile].gaussians, self.pixels // PIXELS_PER_GAUSSIAN)
-        return min(2 * self.pixels, math.ceil(max(self.weights) * self.target_bits / LEAST_BITS))
+    @property
+    def finished(self) -> int:
+        """GoPs that are encoded."""
+        return self.checkpoint.count
 
-    def run(self) -> EncodeResult:
-        """Encode every GoP in display order."""
-        torch.set_num_threads(self.plan.threads or os.cpu_count() or 1)
-        began = time.monotonic()
-        writer = ContainerWriter(self.target, self.header)
+    def _overhead(self) -> int:
+        """Bytes of the file that are neither GoPs nor sound nor subtitles."""
+        writer = ContainerWriter(io.BytesIO(), self.header)
+        MediaChunks(self.source, writer).begin()
+        return writer.size - writer.media_bytes + INDEX_BYTES * self.gops + END_BYTES
+
+    def train(self, progress: Progress | None = None, *, jobs: int = 1, cluster: str | None = None) -> None:
+        """Encode every GoP that is not finished: here, in `jobs` processes, or on the Dask scheduler at `cluster`."""
+        reporter = Reporter(progress, self.plan, self.division, self.pixels)
+        for number in filter(self.checkpoint.__contains__, range(self.gops)):
+            reporter.finished(self.checkpoint.gop(number, 0, payload=False))
+        for tasks in filter(None, self._rounds()):
+            with closing(self._encode(tasks, jobs, cluster, reporter.step)) as events:
+                for event in events:
+                    if isinstance(event, FinishedGop):
+                        self._check()
+                        self.checkpoint.add(event)
+                        reporter.finished(event)
+                    elif isinstance(event, Step):
+                        reporter.step(event)
+                    else:
+                        self.notes.append(event.text)
+
+    def _encode(
+        self, tasks: list[ChainTask], jobs: int, cluster: str | None, report: Callable[[Step], None]
+    ) -> Generator[Event]:
+        threads = self.plan.threads or os.cpu_count() or 1
+        if cluster is not None:
+            yield from encode_on_cluster(tasks, self.clip, cluster)
+        elif jobs > 1:
+            yield from encode_locally(tasks, self.clip, jobs, threads)
+        else:
+            for task in tasks:
+                yield from encode_chain(task, self.source, threads, report)
+
+    def _rounds(self) -> Iterator[list[ChainTask]]:
+        """What can be encoded at the same time, one list after the other; each is made when those before are done."""
+        chains = self.division.chains
+        goals = (self.target_bits, self.plan.psnr, self.plan.quality)
+        guessing = len(chains) > 1 and any(goal is not None for goal in goals)
+        if guessing:
+            yield from self._unfinished([chains[0][:PILOT]])
+        yield from self._unfinished(chains, chains[0][:PILOT] if guessing else range(0))
+        for turn in range(1, TURNS + 1):
+            tasks = self._corrections(turn)
+            yield [task for task in tasks if self.checkpoint.turn(task.left[0]) < turn]
+
+    def _unfinished(self, chains: Sequence[range], pilot: range = range(0)) -> Iterator[list[ChainTask]]:
+        """The tasks of those chains of which a GoP is missing; the first guess for them is from the GoPs `pilot`."""
+        tried = [self.checkpoint.gop(number, 0, payload=False) for number in pilot]
+        costs, rate = {gop.predicted: gop.cost for gop in tried}, tried[0].rate if tried else None
+        tasks = []
+        for chain in chains:
+            done = sum(number in self.checkpoint for number in chain)
+            if done < len(chain):
+                tasks.append(self._task(chain, done, costs if chain[0] else {}, rate if chain[0] else None))
+        yield tasks
+
+    def _task(self, chain: range, done: int, costs: Costs, rate: float | None) -> ChainTask:
+        shares = None
+        if self.payload_bits is not None:
+            whole = next(whole for whole in self.division.chains if chain[0] in whole)
+            shares = tuple(self.division.weights[number] * self.payload_bits for number in whole)
+        return ChainTask(
+            first=chain[0],
+            spans=tuple(self.division.gops[number] for number in chain),
+            shares=shares,
+            plan=self.plan,
+            device=self.device,
+            header=self.header,
+            done=tuple(self.checkpoint.gop(number, 0) for number in chain[:done]),
+            costs=costs,
+            rate=rate,
+        )
+
+    def _corrections(self, turn: int) -> list[ChainTask]:
+        """The last GoPs of some chains again, with other bits, where the file would not have the size asked for."""
+        if self.target_bits is None or self.payload_bits is None:
+            return []
+        found = [self.checkpoint.gop(number, turn - 1, payload=False) for number in range(self.gops)]
+        missing = self.payload_bits - sum(gop.bits for gop in found)
+        ends = [found[chain[-1]] for chain in self.division.chains]
+        wanted = other_bits(ends, missing, self.target_bits)
+        chains = [chain for chain in self.division.chains if chain[-1] in wanted]
+        return [self._correction(chain, found[chain[-1]], wanted[chain[-1]], turn) for chain in chains]
+
+    def _correction(self, chain: range, last: FinishedGop, bits: float, turn: int) -> ChainTask:
+        task = self._task(chain, len(chain) - 1, {last.predicted: last.cost}, last.rate)
+        return replace(task, shares=(*(float(gop.bits) for gop in task.done), bits), turn=turn)
+
+    def write(self, target: BinaryIO) -> EncodeResult:
+        """Write the file, of which every GoP is finished."""
+        writer = ContainerWriter(target, self.header)
         media = MediaChunks(self.source, writer)
         media.begin()
-        frames = iter(self.source)
-        encoder = GopEncoder(self.plan, self.header, self.plan.seed, self.home)
-        for number, span in enumerate(self.gops):
-            taken = [next(frames) for _ in span]
+        psnrs: list[float] = []
+        gaussians = 0
+        for number, span in enumerate(self.division.gops):
             media.before_gop(span)
-            self._encode_gop(encoder, number, taken, writer)
+            gop = self.checkpoint.gop(number)
+            writer.add_payload(gop.payload, gop.frames, predicted=gop.predicted)
+            gaussians += gop.gaussians
+            psnrs += gop.psnrs
         writer.close()
-        size = self.target.tell()
-        counted = 8 * (size - writer.media_bytes)
-        self._note_goal(counted)
+        counted, psnr = 8 * (writer.size - writer.media_bytes), float(np.mean(psnrs))
+        pixels = self.pixels * len(self.source)
         return EncodeResult(
             frames=len(self.source),
-            gops=len(self.gops),
-            gaussians=self.gaussians,
-            bytes=size,
-            bpp=counted / (self.pixels * len(self.source)),
-            psnr=float(np.mean(self.psnrs)),
-            seconds=time.monotonic() - began,
-            notes=tuple(self.notes),
+            gops=self.gops,
+            gaussians=gaussians,
+            bytes=writer.size,
+            bpp=counted / pixels,
+            psnr=psnr,
+            seconds=time.monotonic() - self.began,
+            notes=(*self.notes, *notes_on_goals(self.plan, self.target_bits, counted, psnr, pixels)),
         )
 
-    def _encode_gop(self, encoder: GopEncoder, number: int, taken: list, writer: ContainerWriter) -> None:
-        pictures = np.stack([rgb for rgb, _ in taken])
-        pts = tuple(p for _, p in taken) if self.header.frame_duration == 0 else None
-        coded = encoder.encode(
-            number,
-            self.gops[number],
-            pictures,
-            pts,
-            self._allowed(number, writer),
-            predicted=not self.entries[number],
-            report=self._reporter(number),
-        )
-        writer.add_gop(coded.record)
-        self.gaussians += coded.record.gaussian_count
-        self.bits += coded.bits.total
-        self.psnrs += coded.psnrs
 
-    def _allowed(self, number: int, writer: ContainerWriter) -> float | None:
-        """Bits that a GoP may take: its share of what the GoPs before have left."""
-        if self.target_bits is None:
-            return None
-        rest = INDEX_BYTES * (len(self.gops) - number) + END_BYTES + INDEX_BYTES * number // 2
-        left = self.target_bits - 8 * (self.target.tell() - writer.media_bytes + rest)
-        return max(1.0, left * self.weights[number] / sum(self.weights[number:]))
-
-    def _reporter(self, number: int) -> Callable[[str, int, int, float], None]:
-        """A function that turns a trainer's report into a Status."""
-        effort = self.plan.effort
-        steps = {
-            "key frame": effort.key_iterations,
-            "joint": effort.joint_iterations,
-            "compression": effort.tune_iterations,
-        }
-        before = dict(zip(steps, np.cumsum([0, *steps.values()]), strict=False))
-        total = max(1, sum(steps.values()))
-
-        def report(stage: str, step: int, count: int, trained_psnr: float) -> None:
-            if self.progress is None:
-                return
-            done = min(1.0, (before[stage] + step) / total) if stage in before else 1.0
-            written = sum(len(gop) for gop in self.gops[:number]) * self.pixels
-            self.progress(
-                Status(
-                    gop=number,
-                    gops=len(self.gops),
-                    stage=stage,
-                    step=step,
-                    steps=count,
-                    share=(number + done) / len(self.gops),
-                    psnr=trained_psnr,
-                    bpp=self.bits / written if written else None,
-                    decoded_psnr=float(np.mean(self.psnrs)) if self.psnrs else None,
-                )
-            )
-
-        return report
-
-    def _note_goal(self, bits: int) -> None:
-        """Say so when the file is not what was asked for."""
-        if self.target_bits is not None and not -0.015 <= bits / self.target_bits - 1 <= 0.005:
-            asked, reached = self.target_bits / 8, bits / 8
-            pixels = self.pixels * len(self.source)
-            self.notes.append(
-                f"asked for {asked:.0f} bytes ({8 * asked / pixels:.5f} bpp), "
-                f"{reached:.0f} bytes ({8 * reached / pixels:.5f} bpp) is the nearest that was reached"
-            )
-        found = float(np.mean(self.psnrs))
-        if self.plan.psnr is not None and abs(found - self.plan.psnr) > 0.1:
-            self.notes.append(f"asked for {self.plan.psnr:g} dB, {found:.2f} dB is the nearest that was reached")
+def _identity(options: EncodeOptions, clip: ClipName) -> dict[str, Any]:
+    """What two runs must have in common for one to go on with what the other has begun, in plain values."""
+    kept = {name: value for name, value in asdict(options).items() if name not in (*ANY, "frames", "resize")}
+    known = {"frames": clip.frames, "resize": clip.size, "content": clip.content}
+    found: dict[str, Any] = json.loads(json.dumps({"gscodec": version("gscodec"), **kept, **known}))
+    return found
 
 
-def key_gops(gops: Sequence[range], look: Survey, keyint: int) -> list[bool]:
-    """Which GoPs are decoded alone.
-
-    Those that begin a scene, those in which too much is new to be predicted, and as many more as keep every chain
-    within `keyint` frames. A scene longer than that is cut into chains of about the same length.
-    """
-    entries, left, goal = [], 0, 0.0
-    for number, gop in enumerate(gops):
-        most = max(keyint, len(gop))
-        if gop.start in look.scenes:
-            stop = next((other.start for other in gops[number + 1 :] if other.start in look.scenes), gops[-1].stop)
-            left, goal = 0, (stop - gop.start) / -(-(stop - gop.start) // most)
-        full = left + len(gop) > most or left + len(gop) / 2 > goal
-        entries.append(left == 0 or full or look.novelty(gop) > NOVEL)
-        left = len(gop) if entries[-1] else left + len(gop)
-    return entries
+def _check_identity(begun: dict[str, Any], asked: dict[str, Any]) -> None:
+    """Raise UsageError where an unfinished encode is not the one that is asked for."""
+    different = [name for name in asked if begun.get(name) != asked[name]]
+    if not different:
+        return
+    name = different[0]
+    if name == "content":
+        why = "of another clip"
+    elif name == "gscodec":
+        why = f"of gsv {begun.get(name)}, this is {asked[name]}"
+    else:
+        old, new = ("default" if side.get(name) is None else side[name] for side in (begun, asked))
+        why = f"with --{name.replace('_', '-')} {old}, not {new}"
+    raise UsageError(f"--resume: the unfinished encode is {why}; encode as before, or begin anew with -y instead")
 
 
-def _longest_chain(gops: Sequence[range], entries: Sequence[bool]) -> int:
-    """Frames of the longest chain of GoPs that begins with an entry."""
-    longest = start = 0
-    for gop, entry in zip(gops, entries, strict=True):
-        start = gop.start if entry else start
-        longest = max(longest, gop.stop - start)
-    return longest
+def _most_gaussians(plan: Plan, pixels: int, target: float | None, division: Division) -> int:
+    """Gaussians that a GoP may need, for the level."""
+    if plan.gaussians is not None:
+        return plan.gaussians
+    if target is None:
+        return max(PROFILES[plan.profile].gaussians, pixels // PIXELS_PER_GAUSSIAN)
+    return min(2 * pixels, math.ceil(max(division.weights) * target / LEAST_BITS))
 
 
-def _target_bits(plan: Plan, source: VideoSource) -> float | None:
-    """Bits that the file should have, without sound; None where no size is asked for."""
-    frames, info = len(source), source.info
-    if plan.bpp is not None:
-        return plan.bpp * info.width * info.height * frames
-    if plan.size is not None:
-        return 8.0 * plan.size
-    if plan.bitrate is not None:
-        shown = source.seconds(frames - 1) - source.seconds(0)
-        return plan.bitrate * float(shown * frames / max(1, frames - 1) or info.frame_duration * info.time_base)
-    return None
-
-
-def sequence_header(
-    info: VideoInfo, plan: Plan, frames: int, gops: Sequence[range], entries: Sequence[bool], gaussians: int
-) -> SequenceHeader:
+def sequence_header(info: VideoInfo, plan: Plan, frames: int, division: Division, gaussians: int) -> SequenceHeader:
     """The sequence header of a clip (SPEC 5.4). Raises LimitError when no level holds the picture."""
-    longest = max(map(len, gops))
     return SequenceHeader(
         profile=PROFILE_IDS[plan.profile],
         level=level_for(info.width * info.height, gaussians),
@@ -278,7 +284,7 @@ def sequence_header(
         time_base_den=info.time_base.denominator,
         frame_duration=info.frame_duration,
         start_pts=info.start_pts,
-        max_gop_frames=longest,
-        max_entry_distance=_longest_chain(gops, entries),
+        max_gop_frames=division.longest_gop,
+        max_entry_distance=division.longest_chain,
         frame_count=frames,
     )

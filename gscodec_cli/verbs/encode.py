@@ -2,7 +2,6 @@
 """`gsv encode`: train the Gaussians of a clip and write them. The trainer, and torch, are imported when it starts."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gscodec_cli.errors import BackendMissingError, UsageError
-from gscodec_cli.output import OutputFile
+from gscodec_cli.output import OutputFile, PartialFile, check_target
 from gscodec_cli.verbs.common import BitRate, FileSize, FrameRange, FrameSize, note, print_json
 from gscodec_cli.verbs.progress import encode_progress
 from gscodec_cli.video.reader import VideoSource, open_video
 
 if TYPE_CHECKING:
-    from gscodec_cli.encoder import EncodeOptions
+    from gscodec_cli.encoder import Encode, EncodeOptions
 
 PROFILES = ("main", "stgv")
 PRESETS = ("ultrafast", "fast", "medium", "slow", "veryslow")
@@ -76,6 +75,9 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")
 @click.option("--resize", type=FrameSize(), help="Scale the clip to this size first.")
 @click.option("--threads", type=int, default=0, show_default=True, help="0 is all cores.", metavar="N")
+@click.option("--jobs", type=click.IntRange(1, 256), default=1, help="Processes that encode.", metavar="N")
+@click.option("--dask", help="Encode on the workers of the Dask scheduler at this address.", metavar="ADDRESS")
+@click.option("--resume", is_flag=True, help="Go on with OUT.gsv.part where there is one.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to train.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same file.", metavar="N")
 @click.option("--no-audio", is_flag=True, help="Leave out sound.")
@@ -90,13 +92,23 @@ def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **o
     """
     if output == "-":
         raise UsageError("-o -: a .gsv file is not written to standard output; give it a name")
-    with OutputFile(output, overwrite=yes, source=Path(source)) as target:
-        clip = open_video(source, frames=options.pop("frames"), size=options["resize"])
-        clip = clip.without(sound=options.pop("no_audio"), subtitles=options.pop("no_subtitles"))
-        for text in clip.info.notes:
-            note(text, quiet=quiet)
-        settings = _settings(clip, **options)
-        result = _train(clip, target, settings, encode_progress(len(clip), quiet=quiet))
+    jobs, dask, resume = (options.pop(name) for name in ("jobs", "dask", "resume"))
+    if dask is not None and jobs != 1:
+        raise UsageError("--dask and --jobs: use one of them; Dask has as many jobs as its workers")
+    check_target(Path(output), overwrite=yes, source=Path(source))
+    clip = open_video(source, frames=options.pop("frames"), size=options["resize"])
+    clip = clip.without(sound=options.pop("no_audio"), subtitles=options.pop("no_subtitles"))
+    for text in clip.info.notes:
+        note(text, quiet=quiet)
+    settings = _settings(clip, **options)
+    with PartialFile(output, resume=resume, overwrite=yes) as partial:
+        run = _begin(clip, settings, partial)
+        if resume:
+            note(f"{output}: {run.finished} of {run.gops} GoPs were finished before", quiet=quiet)
+        with encode_progress(len(clip), quiet=quiet) as report:
+            run.train(report, jobs=jobs, cluster=dask)
+        with OutputFile(output, overwrite=yes, source=Path(source)) as target:
+            result = asdict(run.write(target.file))
     for text in result["notes"]:
         note(text, quiet=quiet)
     if as_json:
@@ -114,15 +126,15 @@ def _settings(clip: VideoSource, **options: Any) -> "EncodeOptions":
     return EncodeOptions(frames=(clip.frames.start, clip.frames.stop), **options)
 
 
-def _train(
-    clip: VideoSource, target: OutputFile, settings: "EncodeOptions", progress: AbstractContextManager[Any]
-) -> dict[str, Any]:
+def _begin(clip: VideoSource, settings: "EncodeOptions", partial: PartialFile) -> "Encode":
+    """The encode that `partial` holds, or a new one. Raises UsageError where it holds another one."""
     try:
-        from gscodec_cli.encoder import encode
+        from gscodec_cli.encoder import Encode
     except ImportError as error:
         raise _missing(error) from None
-    with progress as report:
-        return asdict(encode(clip, target.file, settings, report))
+    run = Encode(clip, settings, partial.file, resume=partial.resumed, check=partial.check)
+    partial.content = lambda: f"{run.finished} of {run.gops} GoPs" if run.finished else ""
+    return run
 
 
 def _missing(error: ImportError) -> BackendMissingError:

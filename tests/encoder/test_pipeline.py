@@ -14,10 +14,11 @@ from gscodec.format.morton import morton_encode
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder import EncodeOptions, encode
 from gscodec_cli.encoder.compression import Coding
+from gscodec_cli.encoder.division import Division, key_gops
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.options import resolve
-from gscodec_cli.encoder.pipeline import key_gops, sequence_header
+from gscodec_cli.encoder.pipeline import sequence_header
 from gscodec_cli.encoder.rate import CountAim, Meter
 from gscodec_cli.encoder.survey import Survey, split, survey
 from gscodec_cli.metrics.psnr import psnr
@@ -71,7 +72,7 @@ def test_the_model_trained_is_the_model_decoded(setting):
     record = export_gop(trainer.compression, 0, None)
     params = dequantise(record)
     assert (np.diff(morton_encode(record.mean.grid)) >= 0).all()
-    header = sequence_header(open_video_info(), plan, 4, [range(4)], [True], 400)
+    header = sequence_header(open_video_info(), plan, 4, Division((range(4),), (True,), (1.0,)), 400)
     renderer = GopRenderer(params, header)
     view = trainer.compression.view(Coding.ROUND)
     for index in range(4):

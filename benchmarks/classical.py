@@ -67,13 +67,12 @@ def complete(table: Table, clip: Clip, codec: str, keyint: int, rates: list[floa
     start = CODECS[codec].crfs.index(below[-1]) if below else 0
     waiting: Encode | None = None
     for crf in CODECS[codec].crfs[start:]:
-        point = known.get(crf)
-        encode = None if point else Encode(clip, curve, crf)
-        bpp = (point or encode).bpp
+        item = known.get(crf) or Encode(clip, curve, crf)
+        encode, bpp = item if isinstance(item, Encode) else None, item.bpp
         if encode and bpp <= min(rates):
             waiting = encode
             continue
-        yield from (table.add(item.measure()) for item in (waiting, encode) if item)
+        yield from (table.add(new.measure()) for new in (waiting, encode) if new)
         waiting = None
         if bpp >= max(rates):
             return

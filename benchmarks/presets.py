@@ -87,8 +87,8 @@ def worse(curves: Mapping[CurveName, Sequence[Point]]) -> list[str]:
         names = _by_effort(group)
         for fast, slow in itertools.pairwise(names):
             curve = curve_of(group[fast], "rgb_psnr")
-            for point in group[slow] if curve else ():
-                expected = curve.at(point.bpp)
+            for point in group[slow]:
+                expected = curve.at(point.bpp) if curve else None
                 if expected is not None and point.rgb_psnr < expected:
                     lost = f"{expected - point.rgb_psnr:.2f} dB below {fast.options} at equal bits"
                     found.append(f"{clip} {frames}: {slow.options} {point.rate} is {lost}")

@@ -12,6 +12,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from gscodec.format.dequant import dequantise
 from gscodec.format.gop import GopBits, read_gop, write_gop
@@ -30,6 +31,7 @@ from gscodec_cli.encoder.tools import Tools
 from gscodec_cli.encoder.trainer import Report, Trainer
 from gscodec_cli.metrics.psnr import psnr
 
+TRIES = 3  # trainings of one GoP, where the first misses the PSNR asked for
 PER_LOAD = 50.0  # bits of a Gaussian, before any has been counted
 FIELD_BITS = 6.0  # per number
 TABLE_BITS = 6_000.0  # tables of a GoP
@@ -94,12 +96,13 @@ class GopEncoder:
         reference = self._reference if predicted else None
         record_of = partial(self._record, span, pts, reference)
         meter = Meter(partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self._most())
-        model = None
-        if reference is not None:
-            size = (self.header.height, self.header.width)
-            model = predicted_model(reference, len(span), size, generator(self.seed + number))
         aim = self._aim(meter, len(span), allowed, predicted)
-        trainer = fit_gop(frames, self.plan, aim, self.seed + number, report, model)
+        for _ in range(TRIES):
+            trainer = self._train(frames, aim, self.seed + number, reference, report)
+            if not aim.again(trainer):
+                break
+            if reference is None:  # a predicted GoP keeps the steps of the one before
+                self._use_rate(meter.cost(trainer).bits / (self.pixels * len(span)))
         record, before = record_of(trainer), reference.record if reference else None
         payload, bits = write_gop(record, self.header, before)
         self._costs[predicted] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
@@ -107,6 +110,13 @@ class GopEncoder:
         record, _ = read_gop(payload, self.header, None, before)
         self._reference = reference_of(record, self.plan.tools)
         return CodedGop(record, payload, bits, cost, tuple(self._decoded_psnrs(record, pictures)), self._rate)
+
+    def _train(self, frames: Tensor, aim: Aim, seed: int, reference: Reference | None, report: Report) -> Trainer:
+        model = None
+        if reference is not None:
+            size = (self.header.height, self.header.width)
+            model = predicted_model(reference, len(frames), size, generator(seed))
+        return fit_gop(frames, self.plan, aim, seed, report, model)
 
     def _use_rate(self, rate: float | None) -> None:
         """Quantise as `rate` bits per pixel want it, None: as the caller's plan says."""

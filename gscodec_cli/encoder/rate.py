@@ -21,7 +21,8 @@ TRAINED_SHARE = 0.7  # of a Gaussian's bits that is left once the rate is traine
 LEAST = 4.0  # load of a GoP
 ROUNDS = 4  # of dropping or adding Gaussians to meet a target
 TRIM_MOST = 0.3  # of the Gaussians that may go without more training
-DB_PER_FOLD = 3.5  # PSNR for e times the Gaussians
+# PSNR for e times the Gaussians, and for a share 1/e of them: both on the safe side.
+DB_GAINED, DB_LOST = 2.0, 4.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,10 @@ class Aim(ABC):
 
     def settle(self, trainer: Trainer) -> None:  # noqa: B027 - an aim without a target has nothing to correct
         """Correct a trained GoP by what it really takes."""
+
+    def again(self, trainer: Trainer) -> bool:
+        """Whether the GoP should be trained anew, with what has been learnt from this time."""
+        return False
 
     def _within(self, load: float) -> float:
         return min(max(load, LEAST), self.meter.most)
@@ -122,33 +127,42 @@ class PsnrAim(Aim):
     """A PSNR of the decoded frames in dB, met within 0.05 dB where it can be."""
 
     MARGIN = 0.4  # dB that quantisation costs
+    SURPLUS = 0.15  # dB aimed at too high, once too little was reached
     NEAR = 0.05
 
     def __init__(self, meter: Meter, psnr: float, guess: float) -> None:
         super().__init__(meter)
-        self.psnr, self.guess = psnr, guess
+        self.psnr, self.guess, self.least = psnr, guess, 0.0
 
     def start(self) -> float:
         return self._within(self.guess)
 
     def grow(self, trainer: Trainer) -> float:
         # A round of births comes early: training alone still brings about a dB.
-        return self._toward(trainer, self.psnr + self.MARGIN - 1.0, trainer.psnr())
+        return max(self.least, self._toward(trainer, self.psnr + self.MARGIN - 1.0, trainer.psnr()))
 
     def keep(self, trainer: Trainer) -> float:
-        return min(self._toward(trainer, self.psnr + self.MARGIN, trainer.psnr()), trainer.model.load)
+        wanted = max(self.least, self._toward(trainer, self.psnr + self.MARGIN, trainer.psnr()))
+        return min(wanted, trainer.model.load)
 
     def settle(self, trainer: Trainer) -> None:
         for _ in range(ROUNDS):
             load, found = trainer.model.load, self.meter.psnr(trainer)
-            wanted = self._toward(trainer, self.psnr, found)
-            if abs(found - self.psnr) < 0.2 or abs(wanted / load - 1) < 0.005:
+            wanted = self._toward(trainer, self.psnr + self.NEAR, found)
+            if found - self.psnr < 0.5 or wanted / load > 0.995:
                 break
-            shrink(trainer, wanted) if wanted < load else extend(trainer, wanted)
-        _trim(trainer, lambda: self.meter.psnr(trainer) - self.psnr, -self.NEAR / 2, self.NEAR)
+            shrink(trainer, wanted)
+        _trim(trainer, lambda: self.meter.psnr(trainer) - self.psnr, -self.NEAR / 2, self.NEAR, rather_more=True)
+
+    def again(self, trainer: Trainer) -> bool:
+        found, load = self.meter.psnr(trainer), trainer.model.load
+        self.guess = self._within(load * min(math.exp((self.psnr + self.SURPLUS - found) / DB_GAINED), 4.0))
+        self.least = self.guess
+        # Gaussians added to a trained GoP never get as good as those that were there from the start.
+        return found < self.psnr - 2 * self.NEAR and self.guess > 1.02 * load
 
     def _toward(self, trainer: Trainer, wanted: float, found: float) -> float:
-        change = math.exp((wanted - found) / DB_PER_FOLD)
+        change = math.exp((wanted - found) / (DB_GAINED if wanted > found else DB_LOST))
         return self._within(trainer.model.load * min(max(change, 0.4), 2.5))
 
 
@@ -174,10 +188,11 @@ class SlopeAim(Aim):
         return self._within(float(loads[worth].sum()))
 
 
-def _trim(trainer: Trainer, excess: Callable[[], float], low: float, high: float) -> None:
+def _trim(trainer: Trainer, excess: Callable[[], float], low: float, high: float, *, rather_more: bool = False) -> None:
     """Drop the Gaussians that bring least until `excess`, which falls as they go, lies between `low` and `high`.
 
-    So few go that the others need not be trained again. Where nothing lies between, the first below `high` is taken.
+    So few go that the others need not be trained again. Where nothing lies between, the first below `high` is taken, or
+    with `rather_more` the last above.
     """
     if excess() <= high:
         return
@@ -192,4 +207,5 @@ def _trim(trainer: Trainer, excess: Callable[[], float], low: float, high: float
             return
         few, many = (dropped, many) if found > high else (few, dropped)
     trainer.model.restore(state)
-    trainer.model.keep(order[: len(order) - many].sort().values)
+    dropped = few if rather_more else many
+    trainer.model.keep(order[: len(order) - dropped].sort().values)

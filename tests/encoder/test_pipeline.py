@@ -111,6 +111,26 @@ def test_bpp_is_met_or_said_to_be_missed(disc_clip):
     assert "nearest" in tiny.notes[0]
 
 
+def test_a_psnr_is_met_or_said_to_be_missed(disc_clip):
+    _, result = _encode(disc_clip, gaussians=None, psnr=27.0, joint_iterations=200)
+    assert result.psnr == pytest.approx(27.0, abs=0.1) or "nearest" in result.notes[0]
+    assert result.psnr > 26.5
+    _, least = _encode(disc_clip, gaussians=None, psnr=59.0)
+    assert "asked for 59 dB" in least.notes[0]
+
+
+def test_a_better_quality_takes_more_bits_and_shows_it(disc_clip):
+    _, good = _encode(disc_clip, gaussians=None, quality=16)
+    _, poor = _encode(disc_clip, gaussians=None, quality=40)
+    assert good.bytes > 1.5 * poor.bytes
+    assert good.psnr > poor.psnr
+
+
+def test_a_size_in_bytes_is_met(disc_clip):
+    _, result = _encode(disc_clip, gaussians=None, size=5000)
+    assert 4925 <= result.bytes <= 5025
+
+
 def test_progress_runs_from_begin_to_end(disc_clip):
     seen = []
     encode(

@@ -38,7 +38,7 @@ def encode_on_cluster(tasks: Sequence[ChainTask], clip: ClipName, address: str) 
     try:
         calls = [(task, clip, version("gscodec")) for task in tasks]
         futures = client.map(_encode_remotely, calls, pure=False)
-        for future in distributed.as_completed(futures):
+        for future in distributed.as_completed(futures, loop=client.loop):
             yield from _result(future)
     finally:
         client.cancel(futures, force=True)

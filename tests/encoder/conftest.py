@@ -19,14 +19,18 @@ def moving_disc(frames: int) -> np.ndarray:
     return np.clip(out, 0, 255).astype(np.uint8)
 
 
-@pytest.fixture(scope="session")
-def disc_clip(tmp_path_factory):
-    """A lossless RGB file of 7 frames."""
-    path = tmp_path_factory.mktemp("clips") / "disc.mkv"
+def write_clip(path, pictures):
+    """A lossless RGB file of pictures [T, H, W, 3] uint8; returns its path."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264rgb", rate=10, options={"crf": "0"})
-        stream.height, stream.width, stream.pix_fmt = *SIZE, "rgb24"
-        for picture in moving_disc(7):
+        stream.height, stream.width, stream.pix_fmt = *pictures.shape[1:3], "rgb24"
+        for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
     return path
+
+
+@pytest.fixture(scope="session")
+def disc_clip(tmp_path_factory):
+    """A lossless RGB file of 7 frames."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "disc.mkv", moving_disc(7))

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import io
 
-import av
 import numpy as np
 import pytest
 
@@ -20,7 +19,7 @@ from gscodec_cli.encoder.rate import Cost
 from gscodec_cli.errors import UsageError
 from gscodec_cli.video.reader import open_video
 
-from .conftest import moving_disc
+from .conftest import moving_disc, write_clip
 
 QUICK = {"key_iterations": 6, "joint_iterations": 12, "tune_iterations": 8, "threads": 1}
 # Three chains of two GoPs; bits are asked for, so GoPs depend on what those before took.
@@ -31,16 +30,6 @@ OPTIONS = EncodeOptions(gop=2, keyint=4, bpp=2.0, **QUICK)
 def long_clip(tmp_path_factory):
     """A lossless clip of 12 frames."""
     return write_clip(tmp_path_factory.mktemp("clips") / "long.mkv", moving_disc(12))
-
-
-def write_clip(path, pictures):
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264rgb", rate=10, options={"crf": "0"})
-        stream.height, stream.width, stream.pix_fmt = *pictures.shape[1:3], "rgb24"
-        for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
-    return path
 
 
 class Broken(Exception):

@@ -99,6 +99,7 @@ def run_guided(seconds: float, seed: int, tally: Tally) -> None:
         for number, data in enumerate(files):
             (Path(folder) / str(number)).write_bytes(data)
         options = [f"-seed={seed}", f"-max_len={4 * max(map(len, files))}", "-len_control=0", "-verbosity=0"]
+        options.append(f"-artifact_prefix={folder}/")  # what a busy machine made slow is no finding: the tally times it
         atheris.Setup([sys.argv[0], folder, *options], one, custom_mutator=mutate)
         atheris.Fuzz()
 

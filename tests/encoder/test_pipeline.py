@@ -184,4 +184,4 @@ def test_scene_cuts_are_found_and_bits_shared_by_need(tmp_path):
     assert look.scenes == (0, 10)
     calm, noisy = look.weights([range(0, 10), range(10, 20)])
     assert noisy + calm == pytest.approx(1)
-    assert noisy > 3 * calm
+    assert noisy > 2 * calm

@@ -132,7 +132,6 @@ def _train_compressed(trainer: Trainer, aim: Aim) -> None:
     steps = plan.effort.tune_iterations
     noisy = round(steps * 0.7) if plan.tools.energy_colour else 0
     trainer.run(Stage("compression", steps, TUNE_RATE, 0.05, Coding.NOISE), 0, noisy)
-    trainer.rated = True
     if plan.tools.spare:
         trainer.drop(aim.keep(trainer))
     trainer.run(Stage("compression", steps, TUNE_RATE, 0.05, Coding.ROUND), noisy, steps)

@@ -24,6 +24,7 @@ from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.home import Home, generator, tensor_of
+from gscodec_cli.encoder.model import new_field
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
@@ -80,36 +81,26 @@ class GopEncoder:
     ) -> CodedGop:
         """Encode frames `span`, pictures [T, H, W, 3] uint8 or uint16, in `allowed` bits where bits are asked for."""
         with self.home.training():
-            return self._encode(number, span, pictures, pts, allowed, predicted, report)
-
-    def _encode(
-        self,
-        number: int,
-        span: range,
-        pictures: NDArray,
-        pts: tuple[int, ...] | None,
-        allowed: float | None,
-        predicted: bool,
-        report: Report,
-    ) -> CodedGop:
-        frames = tensor_of(pictures).permute(0, 3, 1, 2).contiguous()
-        reference = self._reference if predicted else None
-        record_of = partial(self._record, span, pts, reference)
-        meter = Meter(partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self._most())
-        aim = self._aim(meter, len(span), allowed, predicted)
-        for _ in range(TRIES):
-            trainer = self._train(frames, aim, self.seed + number, reference, report)
-            if not aim.again(trainer):
-                break
-            if reference is None:  # a predicted GoP keeps the steps of the one before
-                self._use_rate(meter.cost(trainer).bits / (self.pixels * len(span)))
-        record, before = record_of(trainer), reference.record if reference else None
-        payload, bits = write_gop(record, self.header, before)
-        self._costs[predicted] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
-        # Read again, as whoever goes on from the file has it.
-        record, _ = read_gop(payload, self.header, None, before)
-        self._reference = reference_of(record, self.plan.tools)
-        return CodedGop(record, payload, bits, cost, tuple(self._decoded_psnrs(record, pictures)), self._rate)
+            frames = tensor_of(pictures).permute(0, 3, 1, 2).contiguous()
+            reference = self._reference if predicted else None
+            record_of = partial(self._record, span, pts, reference)
+            meter = Meter(
+                partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self._most()
+            )
+            aim = self._aim(meter, len(span), allowed, predicted)
+            for _ in range(TRIES):
+                trainer = self._train(frames, aim, self.seed + number, reference, report)
+                if not aim.again(trainer):
+                    break
+                if reference is None:  # a predicted GoP keeps the steps of the one before
+                    self._use_rate(meter.cost(trainer).bits / (self.pixels * len(span)))
+            record, before = record_of(trainer), reference.record if reference else None
+            payload, bits = write_gop(record, self.header, before)
+            self._costs[predicted] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
+            # Read again, as whoever goes on from the file has it.
+            record, _ = read_gop(payload, self.header, None, before)
+            self._reference = reference_of(record, self.plan.tools)
+            return CodedGop(record, payload, bits, cost, tuple(self._decoded_psnrs(record, pictures)), self._rate)
 
     def _train(self, frames: Tensor, aim: Aim, seed: int, reference: Reference | None, report: Report) -> Trainer:
         model = None
@@ -166,12 +157,6 @@ class GopEncoder:
 
 def field_numbers(tools: Tools) -> int:
     """Numbers in the hash field: tables, two hidden layers, two heads."""
-    layout = tools.field
-    if layout is None:
+    if tools.field is None:
         return 0
-    size = 1 << layout.log2_table_size
-    entries = [(min(-(-(r**2) // 8) * 8, size), min(-(-(r**3) // 8) * 8, size)) for r in layout.resolutions()]
-    tables = sum(flat * layout.features_2d + deep * layout.features_3d for flat, deep in entries)
-    inputs = layout.levels * (layout.features_2d + layout.features_3d) + 2 * layout.frequencies
-    width = layout.hidden_width
-    return tables + width * (inputs + 1) + width * (width + 1) + 5 * (width + 1)
+    return sum(tensor.numel() for tensor in new_field(tools.field, generator(0)).values())

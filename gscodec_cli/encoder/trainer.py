@@ -62,7 +62,7 @@ class Trainer:
 
     def run(self, stage: Stage, first: int, last: int) -> None:
         """Steps first..last-1 of a stage; a new optimiser, since the set of Gaussians may have changed."""
-        self.rated = self.rated or stage.coding is Coding.ROUND
+        self.rated = self.rated or stage.coding is not Coding.CARRIED
         if self.compression:
             self.compression.prepare(stage.coding)
         optimiser = self._optimiser(stage.key_only)

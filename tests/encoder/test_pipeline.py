@@ -175,13 +175,13 @@ def test_what_is_new_throughout_is_not_predicted():
 
 
 def test_scene_cuts_are_found_and_bits_shared_by_need(tmp_path):
-    noise = np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)
+    noise = np.random.default_rng(1).integers(0, 255, (128, 128, 3), np.uint8)
     panned = [np.roll(noise, i, axis=1) for i in range(10)]
-    flat = [np.full((64, 64, 3), 90, np.uint8)] * 10
+    flat = [np.full((128, 128, 3), 90, np.uint8)] * 10
     for i, picture in enumerate([*flat, *panned]):
         av.VideoFrame.from_ndarray(picture, format="rgb24").to_image().save(tmp_path / f"{i:03d}.png")
     look = survey(open_video(tmp_path), None)
     assert look.scenes == (0, 10)
     calm, noisy = look.weights([range(0, 10), range(10, 20)])
     assert noisy + calm == pytest.approx(1)
-    assert noisy > 2 * calm
+    assert noisy > 3 * calm

@@ -9,10 +9,10 @@ thread: no encoder then gives up quality for speed, and a row does not depend on
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import av
 import numpy as np
@@ -23,7 +23,7 @@ from benchmarks.points import CurveName, Point, Table, make_point
 from gscodec_cli.video.colour import to_rgb
 
 os.environ.setdefault("SVT_LOG", "1")  # errors only; read when the library first encodes
-SEI = 6  # type of a NAL unit, ITU-T H.264 table 7-1
+NO_TEXT = "filter_units=remove_types=6"  # SEI (ITU-T H.264 table 7-1): at our settings only x264's text about itself
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,6 @@ class Encode:
         self.packets = list(self._packets(clip.frames_420))
         self.spent = time.monotonic() - began[0], time.process_time() - began[1]
         self.bytes = sum(packet.size for packet in self.packets)
-        if self.codec.decoder == "h264":
-            self.bytes -= sei_bytes(self.packets)
         self.bpp = 8 * self.bytes / np.prod(clip.shape)
 
     def measure(self) -> Point:
@@ -106,8 +104,11 @@ class Encode:
         encoder.pix_fmt, encoder.framerate, encoder.time_base = "yuv420p", self.clip.rate, 1 / self.clip.rate
         encoder.gop_size, encoder.thread_count = self.curve.keyint, 1
         encoder.options = {"crf": str(self.crf), "preset": self.codec.preset, **self.codec.options}
-        for frame in [*frames, None]:
-            yield from encoder.encode(frame)
+        packets = chain.from_iterable(encoder.encode(frame) for frame in [*frames, None])
+        if self.codec.decoder != "h264":
+            return packets
+        text = av.BitStreamFilterContext(NO_TEXT, self.codec.decoder)
+        return chain.from_iterable(text.filter(packet) for packet in [*packets, None])
 
     def _decoded(self) -> Iterator[np.ndarray]:
         decoder, reformatter = av.CodecContext.create(self.codec.decoder, "r"), VideoReformatter()
@@ -115,13 +116,3 @@ class Encode:
         for packet in [*self.packets, None]:
             for frame in decoder.decode(packet):
                 yield to_rgb(frame, reformatter, self.clip.matrix, 0, None)
-
-
-def sei_bytes(packets: list[av.Packet]) -> int:
-    """Bytes of the SEI units of an H.264 stream: at our settings only the text in which x264 names its options."""
-    found = 0
-    for data in map(bytes, packets):
-        starts = list(re.finditer(rb"\x00?\x00\x00\x01", data))
-        ends = [*(item.start() for item in starts[1:]), len(data)]
-        found += sum(end - item.start() for item, end in zip(starts, ends, strict=True) if data[item.end()] & 31 == SEI)
-    return found

@@ -71,7 +71,8 @@ def _encode(source: VideoSource, crf: float, starts: Sequence[int]) -> Survey:
         "preset": "veryfast",
         "crf": f"{crf:.1f}",
         "forced-idr": "1",
-        "x264-params": "keyint=infinite:min-keyint=8:scenecut=40:threads=1:bframes=0",
+        # Without headers no text in which x264 names its settings, longer than a small picture, is in the first packet.
+        "x264-params": "keyint=infinite:min-keyint=8:scenecut=40:threads=1:bframes=0:repeat-headers=0",
     }
     forced = frozenset(starts)
     bits, scenes = [], []

@@ -185,3 +185,11 @@ def test_scene_cuts_are_found_and_bits_shared_by_need(tmp_path):
     calm, noisy = look.weights([range(0, 10), range(10, 20)])
     assert noisy + calm == pytest.approx(1)
     assert noisy > 3 * calm
+
+
+def test_the_text_of_x264_about_itself_is_no_bits_of_a_frame(tmp_path):
+    for i in range(3):
+        av.VideoFrame.from_ndarray(np.full((32, 32, 3), 90, np.uint8), format="rgb24").to_image().save(
+            tmp_path / f"{i:03d}.png"
+        )
+    assert max(survey(open_video(tmp_path), None).bits) < 500  # the text alone is 5000

@@ -30,6 +30,7 @@ COMPONENTS = [
     "mlp",
     "windows",
     "motion",
+    "detail",
     "headers",
     "streams",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,22 +102,22 @@ class Inputs:
         return make_file(header, self.count, ("field",), **options)
 
 
-class Stages:
+class Stages(ABC):
     """What both kinds of engines share: the list of stages with their least costs."""
 
     def __init__(self, inputs: Inputs, name: str, device: str, frames: int) -> None:
         self.inputs, self.name, self.device, self.frames = inputs, name, device, frames
 
+    @abstractmethod
     def calls(self) -> Iterator[tuple[str, Call]]:
-        """Names of stages, as COSTS has them, and their calls."""
-        raise NotImplementedError
+        """Names of stages, as `least_cost` has them, and their calls."""
 
-    def wait(self) -> None:
+    def wait(self) -> None:  # noqa: B027
         """Until everything that was called is done."""
 
+    @abstractmethod
     def peaks(self) -> tuple[Call, float, Call, float]:
         """A copy and the bytes it moves, a float32 matrix product and its operations."""
-        raise NotImplementedError
 
     def all(self) -> Iterator[Stage]:
         """The stages, one after the other."""

@@ -85,6 +85,12 @@ def test_functions_are_short_in_the_middle():
     assert middle <= 15, f"the median function has {middle} lines"
 
 
+@pytest.mark.parametrize("path", SOURCES, ids=name_of)
+def test_what_a_subclass_must_have_is_abstract(path):
+    stubs = [n.lineno for n in ast.walk(tree_of(path)) if isinstance(n, ast.Name) and n.id == "NotImplementedError"]
+    assert not stubs, f"{name_of(path)}: NotImplementedError in lines {stubs}; use an abstract method"
+
+
 def text_files():
     """Every text file of the project that a person writes, below the root and its folders."""
     top = [

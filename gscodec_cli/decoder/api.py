@@ -10,79 +10,21 @@ import operator
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, BinaryIO, Literal, Self
 
 import numpy as np
 
+from gscodec.format.faults import Fault
 from gscodec.format.limits import Limits
 from gscodec.format.records import PROFILES
 from gscodec.kernels import BackendError, registry
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.device import DeviceDecoder
+from gscodec_cli.decoder.frames import Frame, FrameBatch, VideoMetadata
 from gscodec_cli.errors import BackendMissingError, UsageError
 
 Output = Literal["auto", "numpy", "torch"]
-
-
-@dataclass(frozen=True)
-class VideoMetadata:
-    """What is known about the clip; times in seconds, sizes in pixels of the frames this decoder gives.
-
-    `coded_width`, `coded_height` and `pixel_aspect_ratio` are those of the file, whatever size is drawn.
-    `average_fps` is None for a clip of one frame. Colour fields are H.273 code points (2 = unspecified).
-    """
-
-    width: int
-    height: int
-    coded_width: int
-    coded_height: int
-    num_frames: int
-    begin_stream_seconds: float
-    end_stream_seconds: float
-    duration_seconds: float
-    average_fps: float | None
-    pixel_aspect_ratio: Fraction
-    bit_rate: float
-    bits_per_pixel: float
-    codec: str
-    profile: str
-    num_gops: int
-    colour_primaries: int
-    transfer_characteristics: int
-    matrix_coefficients: int
-    full_range: int
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame: `data` [3, H, W] or [H, W, 3], and when and how long it is shown, in seconds.
-
-    uint8, or uint16 (white is 65535) where the file has more than 8 bits per component.
-    """
-
-    data: Any
-    pts_seconds: float
-    duration_seconds: float
-
-
-@dataclass(frozen=True)
-class FrameBatch:
-    """Several frames: `data` [N, 3, H, W] or [N, H, W, 3], uint8 or uint16; times [N] float64 in seconds."""
-
-    data: Any
-    pts_seconds: Any
-    duration_seconds: Any
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __getitem__(self, index: int) -> Frame:
-        return Frame(self.data[index], float(self.pts_seconds[index]), float(self.duration_seconds[index]))
-
-    def __iter__(self) -> Iterator[Frame]:
-        return (self[index] for index in range(len(self)))
 
 
 class VideoDecoder:
@@ -93,7 +35,9 @@ class VideoDecoder:
     or `NHWC`. device: `cpu`; `cuda`, which draws frames in batches and leaves them in the GPU's memory as torch
     tensors, unless output is `numpy`; `auto`, the GPU where there is one. threads: 0 for all cores. output: `torch`
     tensors, `numpy` arrays, or `auto`: torch if the program has imported it. backend: a kernel engine, in place of
-    device. limits: what a file may ask for.
+    device. limits: what a file may ask for. keep_going: open also what is damaged or unfinished. `missing_frames` and
+    `faults` then say what is lost; a missing frame shows the last one before it, at the beginning the first one after
+    it, and the clip ends with its last frame that is whole.
 
     Memory does not depend on the length of the clip. Not safe for several threads at once; open one decoder in each.
     Raises FormatError, LimitError, MediaError, UsageError, BackendError, BackendMissingError.
@@ -111,6 +55,7 @@ class VideoDecoder:
         output: Output = "auto",
         backend: str | None = None,
         limits: Limits | None = None,
+        keep_going: bool = False,
     ) -> None:
         if device != "cpu" and backend is not None:
             raise UsageError(f"device={device!r}, backend={backend!r}: use one of them")
@@ -120,12 +65,15 @@ class VideoDecoder:
         self._torch = _torch_module("torch" if on_device and output == "auto" else output)
         self._channels_first = dimension_order == "NCHW"
         engine = on_device or backend
-        self._decoder = StreamDecoder(source, size=size, crop=crop, backend=engine, threads=threads, limits=limits)
+        drawn: dict[str, Any] = {"size": size, "crop": crop, "backend": engine, "threads": threads}
+        self._decoder = StreamDecoder(source, **drawn, limits=limits, keep_going=keep_going)
+        count = self._decoder.frame_count
+        self._count = self._decoder.last_left(0, count) if keep_going else count
         self._gpu = DeviceDecoder(self._decoder) if on_device else None
         self._timeline = self._decoder.timeline
 
     def __len__(self) -> int:
-        return self._decoder.frame_count
+        return self._count
 
     def __getitem__(self, key: int | slice) -> Any:
         """Frame data of an index (negative counts from the end) or a batch for a slice."""
@@ -175,8 +123,8 @@ class VideoDecoder:
         if stop_seconds == start_seconds:
             return self._frame_batch([])
         first = self._played_at(start_seconds)
-        if stop_seconds > float(self._timeline.end):
-            raise IndexError(f"{stop_seconds} s is after the clip's end at {float(self._timeline.end)} s")
+        if stop_seconds > float(self._end):
+            raise IndexError(f"{stop_seconds} s is after the clip's end at {float(self._end)} s")
         last = self._timeline.frame_at(stop_seconds)
         return self._frame_batch(range(first, last + (self._timeline.seconds(last) < stop_seconds)))
 
@@ -189,10 +137,20 @@ class VideoDecoder:
         return self._wrap(self._ordered(self._decoder.frame_at_position(position)))
 
     @property
+    def missing_frames(self) -> tuple[range, ...]:
+        """The frames that damage has cost, in display order, those after the last whole one included."""
+        return tuple(range(*span) for span in self._decoder.reader.missing())
+
+    @property
+    def faults(self) -> tuple[Fault, ...]:
+        """Every damaged place of a file opened with keep_going; `str` of one is a line such as `gsv verify` prints."""
+        return tuple(getattr(self._decoder.reader, "faults", ()))
+
+    @property
     def metadata(self) -> VideoMetadata:
         """Properties of the clip."""
         header, view, line = self._decoder.header, self._decoder.view, self._timeline
-        seconds = line.end - line.begin
+        seconds = self._end - line.begin
         bits, counted = 8 * self._decoder.file_bytes, 8 * self._decoder.counted_bytes
         return VideoMetadata(
             width=view.crop[2],
@@ -201,7 +159,7 @@ class VideoDecoder:
             coded_height=header.height,
             num_frames=len(self),
             begin_stream_seconds=float(line.begin),
-            end_stream_seconds=float(line.end),
+            end_stream_seconds=float(self._end),
             duration_seconds=float(seconds),
             average_fps=float(len(self) / seconds) if len(self) > 1 or header.frame_duration else None,
             pixel_aspect_ratio=Fraction(header.sar_num, header.sar_den),
@@ -226,6 +184,11 @@ class VideoDecoder:
     def __exit__(self, *error: object) -> None:
         self.close()
 
+    @property
+    def _end(self) -> Fraction:
+        """Seconds at which the last frame that is there ends."""
+        return self._timeline.pts(len(self)) * self._timeline.time_base
+
     def _index(self, index: int) -> int:
         index = operator.index(index)
         if not -len(self) <= index < len(self):
@@ -233,7 +196,7 @@ class VideoDecoder:
         return index % len(self)
 
     def _played_at(self, seconds: float) -> int:
-        begin, end = float(self._timeline.begin), float(self._timeline.end)
+        begin, end = float(self._timeline.begin), float(self._end)
         if not begin <= seconds < end:
             raise IndexError(f"{seconds} s is outside the clip, which is shown from {begin} s to before {end} s")
         return self._timeline.frame_at(seconds)

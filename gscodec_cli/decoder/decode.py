@@ -25,6 +25,7 @@ from gscodec_cli.errors import MediaError, UsageError
 
 KEPT_GOPS = 3
 KEPT_TIMES = 256  # GoPs whose time stamps are kept
+_NOTHING = "no GoP is whole, so there is nothing to show"
 
 
 class StreamDecoder:
@@ -107,6 +108,18 @@ class StreamDecoder:
             there = f"{self.frame_count} frames (0:{self.frame_count})"
             raise MediaError(f"{self.name}: frames {start}:{stop} are outside the clip's {there}")
         return start, stop
+
+    def last_left(self, start: int, stop: int) -> int:
+        """Where to stop instead of `stop` in a damaged file: what is missing at the end is left out.
+
+        Raises MediaError if nothing is left.
+        """
+        end = self.reader.end_frame
+        if not self.reader.gop_count:
+            raise MediaError(f"{self.name}: {_NOTHING}")
+        if start >= end:
+            raise MediaError(f"{self.name}: frames {start}:{stop} are missing, the last whole GoP ends at frame {end}")
+        return min(stop, end)
 
     def verify(self) -> None:
         """Check every chunk and every GoP's header, also what drawing does not read, where that can be done ahead.
@@ -212,7 +225,7 @@ class StreamDecoder:
         """The GoP that draws `position`: that of the nearest frame, extended by at most half a frame at its ends."""
         gop = self.reader.gop_of_frame(self._nearest(position))
         if not self.reader.gop_count:
-            raise MediaError(f"{self.name}: no GoP is whole, so there is nothing to show")
+            raise MediaError(f"{self.name}: {_NOTHING}")
         return gop
 
     def _inside(self, position: Fraction | float, gop: int) -> float:

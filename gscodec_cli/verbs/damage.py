@@ -8,16 +8,6 @@ from gscodec_cli.errors import MediaError
 from gscodec_cli.verbs.common import note, ranges
 
 
-def last_left(decoder: StreamDecoder, start: int, stop: int) -> int:
-    """Where to stop in a damaged file: what is missing at the end is left out. Raises MediaError if nothing is left."""
-    end = decoder.reader.end_frame
-    if not decoder.reader.gop_count:
-        raise MediaError(f"{decoder.name}: no GoP is whole, so there is nothing to show")
-    if start >= end:
-        raise MediaError(f"{decoder.name}: frames {start}:{stop} are missing, the last whole GoP ends at frame {end}")
-    return min(stop, end)
-
-
 def report_damage(decoder: StreamDecoder, start: int, stop: int, *, quiet: bool) -> None:
     """Name the faults. Raises MediaError, with the output complete, if frames of start..stop-1 are missing."""
     reader: Any = decoder.reader

@@ -33,7 +33,7 @@ from gscodec_cli.verbs.common import (
     range_of,
     take_limits,
 )
-from gscodec_cli.verbs.damage import last_left, report_damage
+from gscodec_cli.verbs.damage import report_damage
 from gscodec_cli.verbs.progress import progress_bar
 from gscodec_cli.video.background import in_background
 from gscodec_cli.video.writer import DEFAULT_CRF, KEEPS_TIMES, ClipFormat, WriteOptions, open_writer
@@ -111,7 +111,7 @@ def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict
     decoder.resize(_output_size(decoder, options["size"], options["scale"]))
     start, asked = range_of(decoder, options["frames"], options["time"])
     is_known = options["keep_going"] and not decoder.reader.sequential
-    stop = last_left(decoder, start, asked) if is_known else asked
+    stop = decoder.last_left(start, asked) if is_known else asked
     schedule = _schedule(decoder, start, stop, options["fps"])
     limits.check("frames", schedule.count)
     if schedule.frame_duration == 0 and Path(output).suffix.lower() not in KEEPS_TIMES:

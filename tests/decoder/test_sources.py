@@ -14,8 +14,10 @@ import pytest
 
 from gscodec.format.chunks import END_LENGTH, FRAMING, PREAMBLE
 from gscodec.format.container import ContainerReader
+from gscodec.format.errors import FormatError
 from gscodec.format.limits import Limits
 from gscodec.format.sequential import SequentialReader
+from gscodec_cli import VideoDecoder
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.source import open_source
 from gscodec_cli.errors import MediaError
@@ -93,6 +95,37 @@ def test_a_missing_frame_shows_the_last_one_before_it(gop):
         np.testing.assert_array_equal(rgb, FRAMES[hold])
     assert len(shown) == (30 if gop == 3 else 34)  # what is missing at the end is left out
     np.testing.assert_array_equal(decoder.frame(5), FRAMES[10 if gop == 0 else 5])
+
+
+@pytest.mark.parametrize("gop", range(4))
+def test_the_python_face_shows_what_is_left(gop):
+    with VideoDecoder(damaged(gop), output="numpy", dimension_order="NHWC", keep_going=True) as video:
+        lost = range(TABLE[gop].first_frame, TABLE[gop].end_frame)
+        assert video.missing_frames == (lost,)
+        (fault,) = video.faults
+        assert str(fault).startswith(f"byte {TABLE[gop].offset:#x}, GOPD chunk")
+        count = 30 if gop == 3 else 34
+        held = [(lost[0] - 1 if gop else lost[-1] + 1) if k in lost else k for k in range(count)]
+        assert len(video) == video.metadata.num_frames == len(list(video)) == count
+        np.testing.assert_array_equal(video[:], FRAMES[held])
+        assert video.metadata.end_stream_seconds == count / 25
+        shown = min(lost[0], count - 1)
+        np.testing.assert_array_equal(video.get_frame_played_at(shown / 25 + 0.01).data, FRAMES[held[shown]])
+        with pytest.raises(IndexError):
+            video[count]
+    with VideoDecoder(CLIP, keep_going=True) as video:
+        assert (len(video), video.missing_frames, video.faults) == (34, (), ())
+
+
+def test_the_python_face_shows_a_file_that_is_being_written_and_refuses_damage_unasked():
+    data = CLIP[: TABLE[2].offset + 5]
+    with pytest.raises(FormatError):
+        VideoDecoder(data)
+    video = VideoDecoder(data, keep_going=True)
+    assert (len(video), video.missing_frames) == (20, (range(20, 34),))
+    assert any("does not end" in fault.message for fault in video.faults)
+    with pytest.raises(MediaError, match="no GoP is whole"):
+        VideoDecoder(damaged(0, 1, 2, 3), keep_going=True)
 
 
 def test_a_damaged_stream_goes_on_where_it_can():

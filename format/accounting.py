@@ -23,7 +23,6 @@ class GopBits:
     mlp: int = 0
     windows: int = 0
     motion: int = 0
-    detail: int = 0
     headers: int = 0
 
     @property

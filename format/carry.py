@@ -49,7 +49,6 @@ def _check_tools(io: FieldStream, h: GopHeader, reference: GopRecord) -> None:
         "motion_degree": (h.motion_degree, reference.motion_degree),
         "colour_drift": (h.colour_drift, int(reference.drift is not None)),
         "window_type": (h.window_type, int(reference.window is not None)),
-        "detail_type": (h.detail_type, int(reference.detail is not None)),
     }
     changed = tuple(name for name, (ours, theirs) in tools.items() if ours != theirs)
     validate_prediction.tools_are_kept(io.place, changed)

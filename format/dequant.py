@@ -67,7 +67,6 @@ class GopParameters(Record):
     birth: Float32 | None  # [N] frames
     death: Float32 | None  # [N] frames
     edge: float | None  # frames
-    detail: Float32 | None  # [N, 5]
     field: FieldParameters | None
 
     @property
@@ -98,7 +97,6 @@ def dequantise(record: GopRecord, header: SequenceHeader | None = None, *, at: P
         birth=window and _frames(window.birth, window.denominator),
         death=window and _frames(window.birth + window.duration, window.denominator),
         edge=window and window.edge,
-        detail=record.detail and coded_values(record.detail.coded, "detail", at),
         field=record.field and field_values(record.field, at),
     )
 

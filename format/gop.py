@@ -18,13 +18,11 @@ from .morton import morton_decode, morton_encode
 from .prediction import Prediction, grid_spans
 from .records import (
     BLEND_NORMALISED,
-    DETAIL_COMPONENTS,
     REFERENCE_INDEPENDENT,
     REFERENCE_PREVIOUS,
     SHAPE_CHOLESKY,
     WINDOW_RAMP,
     ColourData,
-    DetailData,
     DriftData,
     GopHeader,
     GopRecord,
@@ -102,8 +100,6 @@ def _gop(
         drift = _drift_data(io, r and r.drift, count, p) if h.colour_drift else None
     with io.component("windows"), io.scope("window_data"):
         window = _window_data(io, r and r.window, count, p) if h.window_type == WINDOW_RAMP else None
-    with io.component("detail"):
-        detail = _detail_data(io, r and r.detail, count, p) if h.detail_type else None
     field = None
     if h.field_type:
         with io.component("field_tables"), io.scope("field_hash"):
@@ -124,7 +120,6 @@ def _gop(
         drift=drift,
         window=window,
         field=field,
-        detail=detail,
         carried=p and p.carried,
     )
 
@@ -147,7 +142,6 @@ def _header_values(r: GopRecord | None) -> Values:
         "colour_drift": int(r.drift is not None),
         "window_type": int(r.window is not None),
         "field_type": int(r.field is not None),
-        "detail_type": int(r.detail is not None),
     }
 
 
@@ -168,10 +162,9 @@ def _gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopR
             io.fields(v, "background", F32, 3)
             io.field(v, "blend_epsilon", F32)
             validate.blend_epsilon(io.place, v["blend_epsilon"])
-        for name in ("motion_degree", "colour_drift", "window_type", "field_type", "detail_type"):
+        for name in ("motion_degree", "colour_drift", "window_type", "field_type"):
             io.field(v, name, U8)
             getattr(validate, name)(io.place, v[name])
-        validate.detail_is_normalised(io.place, v["detail_type"], v["blend_mode"])
     return GopHeader(
         first_frame=v["first_frame"],
         frame_count=v["frame_count"],
@@ -185,7 +178,6 @@ def _gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopR
         colour_drift=v["colour_drift"],
         window_type=v["window_type"],
         field_type=v["field_type"],
-        detail_type=v["detail_type"],
     )
 
 
@@ -307,11 +299,6 @@ def _drift_data(io: FieldStream, drift: DriftData | None, count: int, p: Predict
     return DriftData(coded_planes(io, "drift_data", drift and drift.coded, 3, count, p and p.drift))
 
 
-def _detail_data(io: FieldStream, detail: DetailData | None, count: int, p: Prediction | None) -> DetailData:
-    coded = coded_planes(io, "detail_data", detail and detail.coded, DETAIL_COMPONENTS, count, p and p.detail)
-    return DetailData(coded)
-
-
 def _window_data(io: FieldStream, window: WindowData | None, count: int, p: Prediction | None) -> WindowData:
     if p is not None and p.window is not None:
         old = p.window
@@ -342,7 +329,6 @@ def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape:
         "polynomial motion": h.motion_degree > 0,
         "colour drift": h.colour_drift == 1,
         "temporal windows": h.window_type != 0,
-        "detail": h.detail_type != 0,
         "log shapes": shape.shape_type != SHAPE_CHOLESKY,
         "YCC colours": colour.colour_space != 0,
         "energy colours": colour.colour_norm != 0,

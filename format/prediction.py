@@ -40,7 +40,6 @@ class Prediction(Record):
     motion: tuple[Coded, ...] = ()
     drift: Coded | None = None
     window: WindowData | None = None
-    detail: Coded | None = None
 
     @property
     def count(self) -> int:
@@ -57,7 +56,7 @@ def grid_spans(header: SequenceHeader, fraction_bits: int, margin: int) -> tuple
 def check_reference(reference: GopRecord, at: Place) -> None:
     """FormatError, blamed on `at`, if a GoP cannot be predicted from `reference` (C-6.18-2, C-6.18-3)."""
     parts = [reference.shape.coded, reference.colour.coded, *(reference.motion.degrees if reference.motion else ())]
-    parts += [part.coded for part in (reference.drift, reference.detail) if part]
+    parts += [reference.drift.coded] if reference.drift else []
     validate_prediction.reference_is_uniform(at, not any(isinstance(p.quantiser, RvqQuantiser) for p in parts))
     for ratio in _velocity_ratios(reference):
         validate_prediction.velocity_step(at, ratio)
@@ -110,7 +109,6 @@ def predict(
         motion=motion,
         drift=_take((reference.drift.coded,), carried)[0] if reference.drift else None,
         window=window,
-        detail=_take((reference.detail.coded,), carried)[0] if reference.detail else None,
     )
 
 

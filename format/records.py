@@ -18,8 +18,6 @@ REFERENCE_INDEPENDENT, REFERENCE_PREVIOUS = 0, 1
 BLEND_SUM, BLEND_NORMALISED = 0, 1
 WINDOW_NONE, WINDOW_RAMP = 0, 1
 FIELD_NONE, FIELD_HASH = 0, 1
-DETAIL_NONE, DETAIL_HERMITE = 0, 1
-DETAIL_COMPONENTS = 5
 SHAPE_CHOLESKY, SHAPE_LOG = 0, 1
 COLOUR_RGB, COLOUR_YCC = 0, 1
 NORM_WEIGHT, NORM_ENERGY = 0, 1
@@ -193,13 +191,6 @@ class WindowData(Record):
 
 
 @dataclass(frozen=True, eq=False)
-class DetailData(Record):
-    """Hermite coefficients of the luminance inside each Gaussian, five components in the norm of the colours."""
-
-    coded: Coded
-
-
-@dataclass(frozen=True, eq=False)
 class GridRecord(Record):
     """Geometry of one multiresolution hash grid."""
 
@@ -293,7 +284,6 @@ class GopRecord(Record):
     drift: DriftData | None = None
     window: WindowData | None = None
     field: FieldRecord | None = None
-    detail: DetailData | None = None
     carried: Int64 | None = None
 
     def __post_init__(self) -> None:
@@ -335,4 +325,3 @@ class GopHeader(Record):
     colour_drift: int
     window_type: int
     field_type: int
-    detail_type: int

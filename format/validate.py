@@ -298,15 +298,3 @@ def entry_is_near(distance: int, most: int) -> str | None:
     if distance <= most:
         return None
     return f"to show the GoP's last frame {distance} frames must be decoded, max_entry_distance is {most}"
-
-
-@rule("C-6.5-19")
-def detail_type(value: int) -> str | None:
-    """detail_type is 0 or 1."""
-    return between("detail_type", value, 0, 1)
-
-
-@rule("C-6.5-20")
-def detail_is_normalised(detail_type: int, blend_mode: int) -> str | None:
-    """Detail needs normalised blending."""
-    return None if not detail_type or blend_mode == 1 else f"detail with blend_mode {blend_mode}, expected blend_mode 1"

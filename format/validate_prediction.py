@@ -15,7 +15,7 @@ LOWEST, HIGHEST = -(1 << 31), (1 << 31) - 1
 
 @rule("C-6.18-1")
 def tools_are_kept(tools: tuple[str, ...]) -> str | None:
-    """blend_mode, motion_degree, colour_drift, window_type and detail_type are those of the GoP before."""
+    """blend_mode, motion_degree, colour_drift and window_type are those of the GoP before."""
     return None if not tools else f"{', '.join(tools)} differ from the GoP before, from which this one is predicted"
 
 

@@ -244,12 +244,10 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         require((np.abs(gop.symbols["birth"]) <= 2**20).all(), "C-6.9-3", "a birth is out of range")
         duration = gop.symbols["duration"]
         require(((duration >= 0) & (duration <= 2**20)).all(), "C-6.9-4", "a duration is out of range")
-    if head["detail_type"]:
-        read_coded(r, gop, "detail_data", 5)
     if head["field_type"]:
         read_field(r, gop)
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
-    tools = ["reference_mode", "blend_mode", "motion_degree", "colour_drift", "window_type", "detail_type"]
+    tools = ["reference_mode", "blend_mode", "motion_degree", "colour_drift", "window_type"]
     tools += ["shape_type", "colour_space", "colour_norm"]
     used = [name for name in tools if head[name]]
     require(sequence["profile"] == 1 or not used, "C-6.5-15", f"profile 0 has no {', '.join(used)}")
@@ -288,18 +286,15 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
     head["colour_drift"] = choice(r, "colour_drift", "C-6.5-12")
     head["window_type"] = choice(r, "window_type", "C-6.5-13")
     head["field_type"] = choice(r, "field_type", "C-6.5-14")
-    head["detail_type"] = choice(r, "detail_type", "C-6.5-19")
-    require(head["blend_mode"] or not head["detail_type"], "C-6.5-20", "detail without normalised blending")
 
 
 def read_carried(r: Reader, gop: Gop, before: Gop) -> None:
     """Which Gaussians of the reference go on, and what is expected of them (5.18, 6.18, 7.5)."""
     head, old = gop.head, before.head
-    tools = ("blend_mode", "motion_degree", "colour_drift", "window_type", "detail_type")
+    tools = ("blend_mode", "motion_degree", "colour_drift", "window_type")
     require(all(head[name] == old[name] for name in tools), "C-6.18-1", "a predicted GoP has other tools")
     parts = ["shape", "colour", *(f"motion[{k}]" for k in range(1, head["motion_degree"] + 1))]
     parts += ["drift_data"] if head["colour_drift"] else []
-    parts += ["detail_data"] if head["detail_type"] else []
     require(all(old[name][0][1] is not None for name in parts), "C-6.18-2", "a reference has no uniform quantisers")
     for name in (*parts, "fraction_bits", "margin", "shape_type", "colour_space", "colour_norm", "edge", "denominator"):
         if name in old:
@@ -438,7 +433,7 @@ def read_field(r: Reader, gop: Gop) -> None:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\3", "C-6.2-2", "the version is not 0.3")
+    require(data[8:10] == b"\0\2", "C-6.2-2", "the version is not 0.2")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):
@@ -551,8 +546,6 @@ def dequantise(gop: Gop) -> dict[str, np.ndarray]:
         p["motion"] = np.stack([coded(f"motion[{k}]") for k in range(1, head["motion_degree"] + 1)], axis=1)
     if head["colour_drift"]:
         p["drift"] = coded("drift_data")
-    if head["detail_type"]:
-        p["detail"] = coded("detail_data")
     if head["window_type"]:
         death = (gop.symbols["birth"] + gop.symbols["duration"]).astype(np.float32)
         p["birth"], p["death"] = (x / np.float32(head["denominator"]) for x in (symbols["birth"], death))
@@ -620,7 +613,7 @@ def grid_features(grid: dict[str, Any], d: int, table: np.ndarray, u: np.ndarray
 
 
 def gaussians_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, ...]:
-    """mean' [N, 2], Cholesky factor [N, 3], colour' [N, 3], h1 to h5 [N, 5], r [N] at position i of the GoP (7.7)."""
+    """mean' [N, 2], Cholesky factor [N, 3], colour' [N, 3] and r [N] at position i of the GoP (7.7)."""
     head, frames = gop.head, gop.head["frame_count"]
     p = {name: array.astype(np.float64) for name, array in p.items()}
     n = len(p["mean"])
@@ -640,21 +633,20 @@ def gaussians_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarr
     colour = p["colour"] / norm
     if head["colour_drift"]:
         colour = colour + p["drift"] * tau / norm
-    detail = p["detail"] / norm if head["detail_type"] else np.zeros((n, 5))
     if head["field_type"]:
         dmean, dcolour = hash_field(gop, p, i)
         mean, colour = mean + dmean, colour + dcolour
     if head["colour_space"]:
         y, u, v = (colour / np.sqrt([3, 2, 6])).T
         colour = np.column_stack([y + u + v, y - 2 * v, y - u + v])
-    drawn = (r > 0) & np.isfinite(np.hstack([mean, colour, detail])).all(axis=1)
-    return tuple(array[drawn] for array in (mean, np.column_stack([l11, l21, l22]), colour, detail, r))
+    drawn = (r > 0) & np.isfinite(mean).all(axis=1) & np.isfinite(colour).all(axis=1)
+    return tuple(array[drawn] for array in (mean, np.column_stack([l11, l21, l22]), colour, r))
 
 
 def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
     """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8)."""
     width, height = gop.sequence["width"], gop.sequence["height"]
-    mean, cholesky, colour, detail, r = gaussians_at(gop, p, i)
+    mean, cholesky, colour, r = gaussians_at(gop, p, i)
     # The smallest box around each support, as first and last pixel that has its centre in it.
     reach = 3 * np.column_stack([cholesky[:, 0], np.hypot(cholesky[:, 1], cholesky[:, 2])])
     first = np.clip(np.ceil(mean - reach - 0.5), 0, (width, height)).astype(np.int64)
@@ -662,17 +654,14 @@ def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
     covered = int(np.maximum(last - first + 1, 0).prod(axis=1).sum())
     require(covered <= LEVELS[gop.sequence["level"]][2], "C-6.5-16", "a frame is too much work for the level")
     out, weights = np.zeros((height, width, 3)), np.zeros((height, width, 1))
-    for (mx, my), (l11, l21, l22), rgb, h, fade, (x0, y0), (x1, y1) in zip(
-        mean, cholesky, colour, detail, r, first.tolist(), last.tolist(), strict=True
+    for (mx, my), (l11, l21, l22), rgb, fade, (x0, y0), (x1, y1) in zip(
+        mean, cholesky, colour, r, first.tolist(), last.tolist(), strict=True
     ):
         u = (np.arange(x0, x1 + 1) + 0.5 - mx) / l11  # (u, v) = L^-1 d, so d^T Sigma^-1 d = u^2 + v^2
         v = (np.arange(y0, y1 + 1)[:, None] + 0.5 - my - l21 * u) / l22
         sigma = 0.5 * (u * u + v * v)
         g = fade * np.where(sigma < CUTOFF, np.exp(-sigma) - math.exp(-CUTOFF), 0.0)[:, :, None]
-        dx, dy, high = l11 * u, np.arange(y0, y1 + 1)[:, None] + 0.5 - my, math.hypot(l21, l22)
-        u, v = high / (l11 * l22) * (dx - l11 * l21 / high**2 * dy), dy / high  # U and V, from Sigma^-1
-        d = h[0] * u + h[1] * v + h[2] * (u * u - 1) + h[3] * u * v + h[4] * (v * v - 1)
-        out[y0 : y1 + 1, x0 : x1 + 1] += g * (rgb + d[:, :, None])
+        out[y0 : y1 + 1, x0 : x1 + 1] += g * rgb
         weights[y0 : y1 + 1, x0 : x1 + 1] += g
     if gop.head["blend_mode"]:
         epsilon = float(gop.head["blend_epsilon"])

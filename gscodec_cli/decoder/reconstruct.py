@@ -65,8 +65,8 @@ class View:
 class PreparedGop:
     """A GoP in the pixels of a view and in RGB, float32 arrays; `plan` evaluates its field.
 
-    mean [N, 2], conic [N, 3], colour [N, 3], motion [N, K, 2], drift [N, 3], detail [N, 5], life [N, 3] (birth, death,
-    centre) and its edge; scale [2] and matrix [3, 3] of what the field gives; `deep` frames have 16 bits.
+    mean [N, 2], conic [N, 3], colour [N, 3], motion [N, K, 2], drift [N, 3], life [N, 3] (birth, death, centre) and its
+    edge; scale [2] and matrix [3, 3] of what the field gives; `deep` frames have 16 bits.
     """
 
     mean: np.ndarray
@@ -74,7 +74,6 @@ class PreparedGop:
     colour: np.ndarray
     motion: np.ndarray | None
     drift: np.ndarray | None
-    detail: np.ndarray | None
     life: np.ndarray | None
     edge: float
     scale: np.ndarray
@@ -159,7 +158,6 @@ class GopRenderer:
     def _prepare_colour(self, params: GopParameters, matrix: np.ndarray) -> None:
         self._colour = self._cast(params.colour / self._norm @ matrix)
         self._drift = None if params.drift is None else self._cast(params.drift / self._norm @ matrix)
-        self._detail = None if params.detail is None else self._cast(params.detail / self._norm)
         self._matrix: Any = matrix.astype(self._dtype)
 
     def _prepare_time(self, params: GopParameters) -> None:
@@ -192,8 +190,7 @@ class GopRenderer:
             dmean, dcolour = self._plan.evaluate((position + 0.5) / self.frame_count, threads=self._threads)
             mean = mean + dmean[active].astype(self._dtype) * self._scale
             colour = colour + dcolour[active].astype(self._dtype) @ self._matrix
-        detail = None if self._detail is None else self._detail[active]
-        return Gaussians2D(mean, self._conic[active], self._feature(colour, detail, weight))
+        return Gaussians2D(mean, self._conic[active], self._feature(colour, weight))
 
     def _window(self, position: float, keep_all: bool) -> tuple[np.ndarray | None, slice | np.ndarray]:
         """Weights [n, 1] of the Gaussians that live at `position` and which they are; (None, all) without windows."""
@@ -213,14 +210,12 @@ class GopRenderer:
             return self._dtype(2 * position / self.frame_count)
         return 2 / self.frame_count * (position - self._centre[active, None])
 
-    def _feature(self, colour: np.ndarray, detail: np.ndarray | None, weight: np.ndarray | None) -> np.ndarray:
-        parts = [colour]
-        if self._normalised:
-            parts.append(np.ones((len(colour), 1), self._dtype))
-        if detail is not None:
-            parts.append(detail)
-        feature = np.concatenate(parts, axis=1)
-        return feature if weight is None else feature * weight
+    def _feature(self, colour: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
+        if weight is not None:
+            colour = colour * weight
+        if not self._normalised:
+            return colour
+        return np.concatenate([colour, np.ones((len(colour), 1), self._dtype) if weight is None else weight], axis=1)
 
     def render(self, position: float, out: np.ndarray | None = None) -> np.ndarray:
         """Draw the frame at `position`: [height, width, 3] RGB of the view, into `out` when given.
@@ -262,7 +257,7 @@ class GopRenderer:
         life = None
         if self._birth is not None and self._death is not None and self._centre is not None:
             life = np.stack([self._birth, self._death, self._centre], 1)
-        arrays = self._mean, self._conic, self._colour, self._motion, self._drift, self._detail, life
+        arrays = self._mean, self._conic, self._colour, self._motion, self._drift, life
         blending = self._normalised, self._background, self._epsilon
         edge = 1.0 if life is None else self._edge
         return PreparedGop(*arrays, edge, self._scale, self._matrix, self._plan, *blending, self._deep)

@@ -151,7 +151,6 @@ def _tools(head: GopHeader) -> list[str]:
     names = (
         ("drift", head.colour_drift),
         ("window", head.window_type),
-        ("detail", head.detail_type),
         ("field", head.field_type),
         ("predicted", head.reference_mode),
     )

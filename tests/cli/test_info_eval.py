@@ -30,7 +30,6 @@ COMPONENTS = [
     "mlp",
     "windows",
     "motion",
-    "detail",
     "headers",
     "streams",
 ]

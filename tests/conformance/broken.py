@@ -94,8 +94,6 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-15": ("paths", {"SEQH.profile": u8(0)}),
     "C-6.5-17": ("tiny", {HEADER + "reference_mode": u8(1)}),
     "C-6.5-18": ("chain", {"SEQH.max_entry_distance": u8(10)}),
-    "C-6.5-19": ("tiny", {HEADER + "detail_type": u8(2)}),
-    "C-6.5-20": ("tiny", {HEADER + "detail_type": u8(1)}),
     "C-6.6-1": ("tiny", {"gop[0].mean_data.fraction_bits": u8(9)}),
     "C-6.6-2": (
         "tiny",
@@ -213,7 +211,7 @@ def broken_files() -> dict[str, bytes]:
     tiny = base("tiny")
     files = {code: edited(*edit) for code, edit in EDITS.items()}
     files["C-6.2-1"] = b"\x88" + tiny[1:]
-    files["C-6.2-2"] = tiny[:9] + b"\x02" + tiny[10:]
+    files["C-6.2-2"] = tiny[:9] + b"\x03" + tiny[10:]
     files["C-6.2-3"] = _with_chunk(tiny, 1, EditedFile(tiny).chunk("SEQH"))
     files["C-6.2-4"] = tiny + b"\0"
     files["C-6.3-2"] = _with_chunk(tiny, 1, EditedChunk("new", b"NEWC", {}, []))

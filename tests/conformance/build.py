@@ -16,7 +16,6 @@ from gscodec.format.records import (
     SHAPE_LOG,
     Coded,
     ColourData,
-    DetailData,
     FieldRecord,
     GopRecord,
     GridRecord,
@@ -111,11 +110,6 @@ def windows(n: Numbers, count: int, frames: int, denominator: int = 4, edge: flo
     """Births before and in the GoP, some lives shorter than a frame."""
     birth = n.between(-2, denominator * frames, count)
     return WindowData(edge, denominator, birth, n.below(denominator * frames, count))
-
-
-def detail(n: Numbers, count: int, step: float = 0.03125) -> DetailData:
-    """Coefficients of any sign, larger for the first orders."""
-    return DetailData(uniform(n.peaked(4, count, 5) * np.array([2, 2, 1, 1, 1]), step))
 
 
 def field(n: Numbers, grid2: GridRecord, grid3: GridRecord, frequencies: int, hidden: int, step: float) -> FieldRecord:

@@ -17,7 +17,6 @@ from gscodec.format.records import (
     NORM_ENERGY,
     REFERENCE_PREVIOUS,
     Coded,
-    DetailData,
     DriftData,
     GopRecord,
     MotionData,
@@ -27,7 +26,6 @@ from gscodec.format.records import (
 from tests.conformance.build import (
     Vector,
     colours,
-    detail,
     field,
     gop,
     grid,
@@ -36,7 +34,6 @@ from tests.conformance.build import (
     means,
     motion,
     plain,
-    shapes,
     uniform,
     vector,
     windows,
@@ -71,7 +68,6 @@ def follow(n: Numbers, sequence: SequenceHeader, reference: GopRecord, fresh: Go
         colour=replace(fresh.colour, coded=_joined(n, p.colour, fresh.colour.coded)),
         motion=_motion(n, p, fresh),
         drift=DriftData(_joined(n, p.drift, fresh.drift.coded)) if p.drift and fresh.drift else None,
-        detail=DetailData(_joined(n, p.detail, fresh.detail.coded)) if p.detail and fresh.detail else None,
         window=_window(p, fresh),
     )
 
@@ -162,21 +158,4 @@ def seamless() -> Vector:
     gops = [alone(0, 3, 50)]
     for first, frames in ((3, 2), (5, 3)):
         gops.append(follow(n, sequence, gops[-1], alone(first, frames, 15), every(1)))
-    return sequence, gops
-
-
-@vector
-def textures() -> Vector:
-    """Prediction of detail, beside windows and linear paths; energies in RGB."""
-    n = Numbers(21)
-    sequence = header(6, max_gop_frames=2, max_entry_distance=6)
-
-    def alone(first: int, count: int) -> GopRecord:
-        tools: dict[str, Any] = {"blend_mode": BLEND_NORMALISED, "background": (0.5, 0.5, 0.25), "blend_epsilon": 0.125}
-        tools |= {"motion": motion(n, count, 1), "window": windows(n, count, 2), "detail": detail(n, count, 0.125)}
-        return gop(first, 2, means(n, count), shapes(n, count), colours(n, count, colour_norm=NORM_ENERGY), **tools)
-
-    gops = [alone(0, 40)]
-    for first in (2, 4):
-        gops.append(follow(n, sequence, gops[-1], alone(first, 12), every(1)))
     return sequence, gops

@@ -36,8 +36,6 @@ def _symbols(r: GopRecord) -> Iterator[tuple[str, np.ndarray]]:
             yield from _coded(f"motion[{k}]", coded)
     if r.drift:
         yield from _coded("drift_data", r.drift.coded)
-    if r.detail:
-        yield from _coded("detail_data", r.detail.coded)
     if r.window:
         yield "birth", r.window.birth
         yield "duration", r.window.duration
@@ -54,7 +52,7 @@ def _coded(name: str, coded: Coded) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _parameters(p: GopParameters) -> Iterator[tuple[str, np.ndarray]]:
-    for name in ("mean", "shape", "colour", "motion", "drift", "birth", "death", "detail"):
+    for name in ("mean", "shape", "colour", "motion", "drift", "birth", "death"):
         array = getattr(p, name)
         if array is not None:
             yield name, array

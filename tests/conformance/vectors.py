@@ -15,7 +15,6 @@ from gscodec.format.records import (
     NORM_ENERGY,
     Coded,
     ColourData,
-    DetailData,
     DriftData,
     GridRecord,
     MeanData,
@@ -31,7 +30,6 @@ from tests.conformance.build import (
     VECTORS,
     Vector,
     colours,
-    detail,
     field,
     gop,
     grid,
@@ -165,20 +163,6 @@ def normalised() -> Vector:
     first = plain(n, 0, 1, 50, **NORMALISED)
     second = gop(1, 1, means(n, 50), log_shapes(n, 50), colours(n, 50, colour_space=COLOUR_YCC), **NORMALISED)
     return header(2, max_gop_frames=1), [first, second]
-
-
-@vector
-def details() -> Vector:
-    """Detail: weights in RGB; energies in YCC with log shapes, windows, paths, drift, a field; of residual stages."""
-    n = Numbers(20)
-    first = plain(n, 0, 1, 30, detail=detail(n, 30), **NORMALISED)
-    small = field(n, grid(2, 2, 2, 5), grid(3, 2, 2, 5), 1, 8, 0.015625)
-    parts = (means(n, 30), log_shapes(n, 30), colours(n, 30, **ENERGY_YCC))
-    changing = {"motion": motion(n, 30, 1), "window": windows(n, 30, 3), "field": small}
-    changing["drift"] = DriftData(uniform(n.peaked(5, 30, 3), 0.03125))
-    second = gop(1, 3, *parts, detail=detail(n, 30, 0.125), **changing, **NORMALISED)
-    third = plain(n, 4, 1, 25, detail=DetailData(rvq(n, 25, 5, 2, 3, 0.015625)), **NORMALISED)
-    return header(6, max_gop_frames=3), [first, second, third, plain(n, 5, 1, 0, detail=detail(n, 0), **NORMALISED)]
 
 
 @vector

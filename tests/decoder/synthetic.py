@@ -15,7 +15,6 @@ from gscodec.format.records import (
     BLEND_NORMALISED,
     Coded,
     ColourData,
-    DetailData,
     DriftData,
     FieldRecord,
     GopRecord,
@@ -52,7 +51,7 @@ def make_gop(
     field_layout: tuple[int, int, int, tuple[int, int]] = (3, 6, 16, (2, 2)),
 ) -> GopRecord:
     """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field,
-    detail (with normalised), alive (windows that are open all the time).
+    alive (windows that are open all the time).
 
     `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight. `field_layout`:
     see PAPER_FIELD.
@@ -75,7 +74,6 @@ def make_gop(
         motion=MotionData((values.coded(2, 3.0, 0.25), values.coded(2, 1.0, 0.25))) if "motion" in tools else None,
         drift=DriftData(values.coded(3, gain / 4, 0.01)) if "drift" in tools else None,
         window=_window(values, frame_count, "alive" in tools) if {"window", "alive"} & set(tools) else None,
-        detail=DetailData(values.coded(5, gain, 0.01)) if "detail" in tools else None,
         field=make_field(rng, *field_layout) if "field" in tools else None,
     )
 

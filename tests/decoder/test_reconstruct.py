@@ -16,13 +16,12 @@ from gscodec.kernels import last_engine
 from gscodec_cli.decoder.reconstruct import GopRenderer, View, make_view
 from tests.decoder.synthetic import make_gop, make_header
 
-ALL = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field", "detail")
+ALL = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field")
 SETS = [
     (),
     ("motion", "drift"),
     ("window", "motion"),
     ("normalised", "window"),
-    ("normalised", "detail"),
     ("log", "ycc", "energy"),
     ("field",),
     ALL,
@@ -67,7 +66,7 @@ def field_at(params: GopParameters, n: int, size: tuple[int, int], t: float) -> 
 
 
 def gaussian_at(params: GopParameters, n: int, i: float, size: tuple[int, int]):
-    """Mean, Cholesky factor, RGB, detail and weight of Gaussian n at position i (SPEC 7.7)."""
+    """Mean, Cholesky factor, RGB and weight of Gaussian n at position i (SPEC 7.7)."""
     frames, r, tc = params.frame_count, 1.0, 0.0
     if params.birth is not None:
         b, d, edge, j = float(params.birth[n]), float(params.death[n]), params.edge, min(max(i, 0), frames - 1)
@@ -88,16 +87,7 @@ def gaussian_at(params: GopParameters, n: int, i: float, size: tuple[int, int]):
         dmean, dcolour = field_at(params, n, size, (i + 0.5) / frames)
         mean, colour = mean + dmean, colour + dcolour
     rgb = colour @ YCC if params.colour_space else colour
-    detail = np.zeros(5) if params.detail is None else params.detail[n].astype(float) / norm
-    return mean, np.array([[l11, 0], [l21, l22]]), rgb, detail, r
-
-
-def detail_at(h: np.ndarray, chol: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
-    """D of SPEC 7.8 for a Cholesky factor in pixels of the picture."""
-    conic = np.linalg.inv(chol @ chol.T)
-    a, b, c = conic[0, 0], conic[0, 1], conic[1, 1]
-    u, v = math.sqrt(a) * (dx + b / a * dy), math.sqrt(c - b * b / a) * dy
-    return h[0] * u + h[1] * v + h[2] * (u * u - 1) + h[3] * u * v + h[4] * (v * v - 1)
+    return mean, np.array([[l11, 0], [l21, l22]]), rgb, r
 
 
 def picture(params: GopParameters, i: float, size: tuple[int, int], view: View | None = None) -> np.ndarray:
@@ -108,13 +98,12 @@ def picture(params: GopParameters, i: float, size: tuple[int, int], view: View |
     x, y = np.meshgrid(np.arange(width) + x0 + 0.5, np.arange(height) + y0 + 0.5)
     total, weights = np.zeros((height, width, 3)), np.zeros((height, width))
     for n in range(params.gaussian_count):
-        mean, chol, rgb, h, r = gaussian_at(params, n, i, size)
-        chol = np.diag(scale) @ chol
-        d = np.stack([x - mean[0] * scale[0], y - mean[1] * scale[1]])
-        z = np.einsum("ab,bhw->ahw", np.linalg.inv(chol), d)
+        mean, chol, rgb, r = gaussian_at(params, n, i, size)
+        inverse = np.linalg.inv(np.diag(scale) @ chol)
+        z = np.einsum("ab,bhw->ahw", inverse, np.stack([x - mean[0] * scale[0], y - mean[1] * scale[1]]))
         sigma = 0.5 * (z * z).sum(0)
         g = r * np.where(sigma < 4.5, np.exp(-sigma) - math.exp(-4.5), 0)
-        total += g[..., None] * (rgb + detail_at(h, chol, *d)[..., None])
+        total += g[..., None] * rgb
         weights += g
     if params.blend_mode:
         eps = params.blend_epsilon
@@ -160,7 +149,7 @@ def test_other_sizes_and_crops_are_drawn_not_resampled(tools, view):
 def test_gaussians_outside_their_life_are_left_out():
     params, header = gop(("window",), 200)
     rendered = GopRenderer(params, header)
-    alive = sum(gaussian_at(params, n, 5, (48, 32))[-1] > 0 for n in range(200))
+    alive = sum(gaussian_at(params, n, 5, (48, 32))[3] > 0 for n in range(200))
     assert len(rendered.gaussians(5).mean) == alive < 200
 
 
@@ -184,10 +173,6 @@ def test_numbers_that_overflow_draw_nothing_and_warn_of_nothing():
     motion = np.full_like(params.motion, 3e38)
     drawn = GopRenderer(replace(params, colour=huge, drift=huge, motion=motion), header).render(9)
     assert (drawn == 0).all()
-    params, header = gop(("normalised", "detail", "energy", "log"))
-    params = replace(params, shape=np.full_like(params.shape, -2), detail=np.full_like(params.detail, 3e38))
-    drawn = GopRenderer(params, header).render(9)
-    assert (drawn == to_8bit(np.array(params.background))).all()
 
 
 def test_the_number_of_threads_changes_nothing():

@@ -17,7 +17,6 @@ from gscodec.format.records import (
     REFERENCE_PREVIOUS,
     Coded,
     ColourData,
-    DetailData,
     DriftData,
     FieldRecord,
     GopRecord,
@@ -155,8 +154,6 @@ def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
     if draw(st.booleans()):
         optional |= {"blend_mode": 1, "background": draw(st.tuples(f32s, f32s, f32s))}
         optional["blend_epsilon"] = draw(positive_f32s)
-        if draw(st.booleans()):
-            optional["detail"] = DetailData(draw(coded(count, 5)))
     if header.frame_duration == 0:
         start = header.start_pts if first == 0 else draw(st.integers(-(1 << 62), 1 << 62))
         deltas = draw(st.lists(st.integers(1, (1 << 32) - 1), min_size=frames - 1, max_size=frames - 1))
@@ -182,8 +179,6 @@ def references(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
     }
     if r.drift:
         changes["drift"] = DriftData(draw(coded(count, 3, uniform=True)))
-    if r.detail:
-        changes["detail"] = DetailData(draw(coded(count, 5, uniform=True)))
     if r.motion:
         ratios = draw(st.tuples(st.integers(1, 1 << 16), st.integers(1, 1 << 16)))
         steps = tuple(ratio * 2.0**-r.mean.fraction_bits for ratio in ratios)
@@ -237,7 +232,6 @@ def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> 
         replace(reference.colour, coded=like(reference.colour.coded)),
         reference_mode=REFERENCE_PREVIOUS,
         drift=DriftData(like(reference.drift.coded)) if reference.drift else None,
-        detail=DetailData(like(reference.detail.coded)) if reference.detail else None,
         field=draw(st.one_of(st.none(), fields())),
         carried=chosen,
         **tools,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from gscodec.format.dequant import dequantise
 from gscodec.format.errors import FormatError
 from gscodec.format.gop import read_gop, read_gop_header, write_gop
-from gscodec.format.records import Coded, DetailData, GopRecord, MeanData, SequenceHeader, UniformQuantiser
+from gscodec.format.records import GopRecord, MeanData, SequenceHeader, UniformQuantiser
 from gscodec.format.schema import DESCRIPTORS, FieldStream
 from gscodec.format.sequence import sequence_header
 from tests.conformance.vectors import VECTORS
@@ -105,12 +105,10 @@ def broken(gop: GopRecord) -> dict[str, GopRecord]:
     """Records that no writer must accept: rule -> record."""
     assert gop.window
     assert gop.field
-    unweighted = Coded(UniformQuantiser((1,) * 5, (0,) * 5), np.zeros((gop.gaussian_count, 5)))
     outside = MeanData(0, 0, np.array([[640, 0]] * gop.gaussian_count))
     return {
         "C-6.5-1": replace(gop, frame_count=9),
         "C-6.5-10": replace(gop, blend_epsilon=0.0),
-        "C-6.5-20": replace(gop, blend_mode=0, detail=DetailData(unweighted)),
         "C-6.6-3": replace(gop, mean=outside),
         "C-6.9-4": replace(gop, window=replace(gop.window, duration=gop.window.duration - 1000)),
         "C-6.10-8": replace(gop, field=replace(gop.field, hidden_width=0)),

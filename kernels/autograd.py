@@ -55,7 +55,7 @@ def _numpy(tensor: Tensor) -> Array:
 
 @_with_twin
 class Rasterize(torch.autograd.Function):
-    """apply(mean [N, 2], conic [N, 3], feature [N, C], (height, width), threads=0) -> image [min(C, 4), height, width].
+    """apply(mean [N, 2], conic [N, 3], feature [N, C], (height, width), threads=0) -> image [C, height, width].
 
     Differentiable in all three tensors. Source: `raster.rasterize`.
     """
@@ -126,7 +126,7 @@ class MixtureBits(torch.autograd.Function):
 
 @_with_twin
 class Place(torch.autograd.Function):
-    """apply(settings, active, tau, threads, *parameters) -> mean [n, 2], conic [n, 3], feature [n, 3, 4 or 9].
+    """apply(settings, active, tau, threads, *parameters) -> mean [n, 2], conic [n, 3], feature [n, 3 or 4].
 
     active [n] and tau as tensors, active may be None. Differentiable in the parameters, which are those of
     `place.PARAMETERS`; each may be None. Source: `place.place`.

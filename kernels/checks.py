@@ -51,15 +51,10 @@ def frame_size(size: tuple[int, int]) -> tuple[int, int]:
 
 
 def splat_arrays(mean: Array, conic: Array, feature: Array) -> tuple[Array, Array, Array]:
-    """Check the three arrays of a set of Gaussians: [N, 2], [N, 3] and [N, 3, 4 or 9] float32."""
+    """Check the three arrays of a set of Gaussians: [N, 2], [N, 3] and [N, 3 or 4] float32."""
     mean = float_array("mean", mean, (None, 2))
     conic = float_array("conic", conic, (len(mean), 3))
     feature = float_array("feature", feature, (len(mean), None))
-    if feature.shape[1] not in (3, 4, 9):
-        raise ShapeError(f"feature: found {feature.shape[1]} columns, expected 3, 4 or 9")
+    if feature.shape[1] not in (3, 4):
+        raise ShapeError(f"feature: found {feature.shape[1]} channels, expected 3 or 4")
     return mean, conic, feature
-
-
-def planes_of(feature: Array) -> int:
-    """Planes that are drawn from features [N, C]: detail has none of its own."""
-    return min(feature.shape[1], 4)

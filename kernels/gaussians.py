@@ -15,7 +15,7 @@ class Gaussians2D:
 
     mean: [N, 2] float32, pixels, x right, y down, pixel centres at +0.5.
     conic: [N, 3] float32, (a, b, c) of sigma = 0.5 (a dx^2 + 2 b dx dy + c dy^2), 1/pixel^2.
-    feature: [N, C] float32; C = 3: RGB, C = 4: RGB times weight, and the weight; C = 9: the same and detail (`raster`).
+    feature: [N, C] float32; C = 3: RGB, C = 4: RGB times weight, and the weight.
     """
 
     mean: Array

@@ -20,11 +20,11 @@ LEAST_PROBABILITY = 1e-7  # below it a value costs no more bits, and has no grad
 def splat_loss(
     mean: Array,  # [N, 2] float32, pixels
     conic: Array,  # [N, 3] float32, 1/pixel^2
-    feature: Array,  # [N, C] float32: C = 3, RGB; C = 4, RGB times weight, and the weight; C = 9, detail too
-    background: Array,  # [3] float32, RGB; used by the normalised form, C > 3
+    feature: Array,  # [N, C] float32: C = 3, RGB; C = 4, RGB times weight, and the weight
+    background: Array,  # [3] float32, RGB; used by the normalised form, C = 4
     target: Array,  # [3, H, W] uint8 or uint16, full scale 255 or 65535
     *,
-    epsilon: float = 0.0,  # weight of the background, > 0 with C > 3
+    epsilon: float = 0.0,  # weight of the background, > 0 with C = 4
     threads: int = 0,
     backend: str | None = None,
 ) -> tuple[float, Array, Array, Array, Array]:
@@ -39,8 +39,8 @@ def splat_loss(
     if target.dtype not in (np.uint8, np.uint16) or target.ndim != 3 or len(target) != 3:
         raise ShapeError(f"target: found {target.dtype} {target.shape}, expected uint8 or uint16 (3, height, width)")
     frame_size(target.shape[1:])
-    if feature.shape[1] > 3 and not epsilon > 0:
-        raise ShapeError(f"epsilon: found {epsilon}, expected a positive number with a weight among the features")
+    if feature.shape[1] == 4 and not epsilon > 0:
+        raise ShapeError(f"epsilon: found {epsilon}, expected a positive number with four channels")
     engine = registry.select(backend)
     if engine.name == "reference":
         error, *grads = reference_loss.splat_loss(mean, conic, feature, background, target, epsilon)

@@ -12,7 +12,7 @@ from . import reference_place, registry
 from .checks import Array, float_array
 from .errors import ShapeError
 
-PARAMETERS = ("mean", "shape", "colour", "motion", "drift", "window", "field_mean", "field_colour", "detail")
+PARAMETERS = ("mean", "shape", "colour", "motion", "drift", "window", "field_mean", "field_colour")
 _ALL = np.empty(0, np.int64)
 _NONE = np.empty(0, np.float32)
 
@@ -59,13 +59,13 @@ def place(
     threads: int = 0,
     backend: str | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Mean [n, 2], conic [n, 3] and feature [n, 3, 4 or 9] of Gaussians at a time (SPEC 7.7).
+    """Mean [n, 2], conic [n, 3] and feature [n, 3 or 4] of Gaussians at a time (SPEC 7.7).
 
     parameters: mean [N, 2], shape [N, 3], colour [N, 3], motion [N, K, 2] (sum of motion[k] tau^(k + 1)), drift [N, 3]
-    (times tau), window [N, 2], the field's output for those that take part, [n, 2] and [n, 3], and detail [N, 5].
-    feature is RGB times the window's weight, the weight, and detail times the weight. Raises ShapeError, BackendError.
+    (times tau), window [N, 2], and the field's output for those that take part, [n, 2] and [n, 3].
+    feature is RGB times the window's weight, and the weight. Raises ShapeError, BackendError.
     """
-    arrays, rows = _checked(settings, active, tau, parameters)
+    arrays, rows = _checked(active, tau, parameters)
     engine = registry.select(backend)
     if engine.name == "triton":
         placed: tuple[Array, Array, Array] = registry.triton().place(settings, rows, tau, parameters)
@@ -77,7 +77,7 @@ def place(
     out = (
         np.empty((count, 2), np.float32),
         np.empty((count, 3), np.float32),
-        np.empty((count, reference_place.columns(settings, arrays)), np.float32),
+        np.empty((count, 3 + settings.weighted), np.float32),
     )
     registry.cpu.place(engine.isa, *_arguments(settings, rows, tau, arrays), *out, threads)
     return out
@@ -98,9 +98,9 @@ def place_backward(
     Those of a window's ramps are the slopes of a logistic, so that it can grow from outside them.
     Raises ShapeError, BackendError.
     """
-    arrays, rows = _checked(settings, active, tau, parameters)
+    arrays, rows = _checked(active, tau, parameters)
     count = len(arrays[0]) if rows is None else len(rows)
-    shapes = (count, 2), (count, 3), (count, reference_place.columns(settings, arrays))
+    shapes = (count, 2), (count, 3), (count, 3 + settings.weighted)
     checked = [float_array("grads", grad, shape) for grad, shape in zip(grads, shapes, strict=True)]
     engine = registry.select(backend)
     if engine.name == "triton":
@@ -117,9 +117,7 @@ def place_backward(
     return [array if given is not None else None for array, given in zip(out, parameters, strict=True)]
 
 
-def _checked(
-    settings: PlaceSettings, active: Array | None, tau: Array, parameters: Sequence[Array | None]
-) -> tuple[list[Array], Array | None]:
+def _checked(active: Array | None, tau: Array, parameters: Sequence[Array | None]) -> tuple[list[Array], Array | None]:
     given = dict(zip(PARAMETERS, parameters, strict=True))
     if given["mean"] is None or given["shape"] is None or given["colour"] is None:
         raise ShapeError("parameters: mean, shape and colour are needed")
@@ -135,7 +133,6 @@ def _checked(
         "window": (total, 2),
         "field_mean": (count, 2),
         "field_colour": (count, 3),
-        "detail": (total, 5),
     }
     arrays = [
         _NONE if array is None else float_array(name, array, shapes.get(name, (total, 3)))
@@ -143,19 +140,16 @@ def _checked(
     ]
     if (given["field_mean"] is None) != (given["field_colour"] is None):
         raise ShapeError("parameters: the field has two outputs or none")
-    if given["detail"] is not None and not settings.weighted:
-        raise ShapeError("parameters: detail needs features with a weight")
     return arrays, active
 
 
 def _arguments(settings: PlaceSettings, rows: Array | None, tau: Array, arrays: list[Array]) -> tuple[object, ...]:
     """What both directions of the compiled engine begin with."""
-    _, _, _, motion, drift, window, field, _, detail = arrays
+    _, _, _, motion, drift, window, field, _ = arrays
     degree = motion.shape[1] if motion.ndim == 3 else 0
-    there = [array is not _NONE for array in (window, drift, field, detail)]
+    there = [array is not _NONE for array in (window, drift, field)]
     matrix = [number for row in settings.matrix for number in row]
     scales = settings.index, settings.edge, settings.mean_scale, settings.colour_scale
-    count = reference_place.columns(settings, arrays)
-    compiled = registry.cpu.PlaceSettings(*scales, matrix, settings.log_shape, *there, degree, count)
+    compiled = registry.cpu.PlaceSettings(*scales, matrix, settings.log_shape, *there, degree, 3 + settings.weighted)
     chosen = (_ALL, False) if rows is None else (rows, True)
     return compiled, [array.reshape(-1) for array in arrays], len(arrays[0]), *chosen, tau

@@ -2,9 +2,7 @@
 """Drawing Gaussians: the public functions. Checks, then hands over to an engine. Imports numpy only.
 
 Weight of a Gaussian at a pixel: exp(-sigma) - exp(-4.5) where sigma < 4.5, else 0. A frame is the plain sum of
-weight times feature: there is no order. Five more features, the detail h1..h5, add h1 U + h2 V + h3 (U^2 - 1) + h4 U V +
-h5 (V^2 - 1) to each of the first three at a pixel, with U = sqrt(a) (dx + b/a dy) and V = sqrt(c - b^2/a) dy, so that
-sigma = (U^2 + V^2) / 2: Hermite polynomials, of mean zero under the Gaussian. A Gaussian with a non-finite number, with a <= 0 or a*c - b*b <= 0 (exact
+weight times feature: there is no order. A Gaussian with a non-finite number, with a <= 0 or a*c - b*b <= 0 (exact
 arithmetic on the float32 values) is not drawn and has zero gradient.
 """
 
@@ -13,20 +11,20 @@ from typing import Any
 import numpy as np
 
 from . import reference, registry
-from .checks import Array, float_array, frame_size, output_array, planes_of, splat_arrays
+from .checks import Array, float_array, frame_size, output_array, splat_arrays
 
 
 def rasterize(
     mean: Array,  # [N, 2] float32, pixels
     conic: Array,  # [N, 3] float32, 1/pixel^2
-    feature: Array,  # [N, C] float32, C = 3, 4 or 9
+    feature: Array,  # [N, C] float32, C = 3 or 4
     size: tuple[int, int],  # (height, width), 1..65535
     *,
     threads: int = 0,
     backend: str | None = None,
     out: Array | None = None,
 ) -> Array:
-    """Sum N Gaussians into an image; returns [min(C, 4), height, width] float32, not clamped (`out` if given).
+    """Sum N Gaussians into an image; returns [C, height, width] float32, not clamped (`out` if given).
 
     threads: 0 means all cores; the result does not depend on it. backend: see `registry`.
     Raises ShapeError, BackendError. Source: accumulated blending of GaussianImage (Zhang et al., ECCV 2024), with a
@@ -34,7 +32,7 @@ def rasterize(
     """
     mean, conic, feature = splat_arrays(mean, conic, feature)
     height, width = frame_size(size)
-    image = output_array("out", out, (planes_of(feature), height, width), np.float32)
+    image = output_array("out", out, (feature.shape[1], height, width), np.float32)
     engine = registry.select(backend)
     if engine.name == "cpu":
         registry.cpu.rasterize(engine.isa, mean, conic, feature, image, threads)
@@ -49,7 +47,7 @@ def rasterize_backward(
     mean: Array,
     conic: Array,
     feature: Array,
-    grad: Array,  # [min(C, 4), H, W] float32, finite
+    grad: Array,  # [C, H, W] float32, finite
     *,
     threads: int = 0,
     backend: str | None = None,
@@ -59,7 +57,7 @@ def rasterize_backward(
     Raises ShapeError, BackendError.
     """
     mean, conic, feature = splat_arrays(mean, conic, feature)
-    grad = float_array("grad", grad, (planes_of(feature), None, None))
+    grad = float_array("grad", grad, (feature.shape[1], None, None))
     frame_size((grad.shape[1], grad.shape[2]))
     engine = registry.select(backend)
     if engine.name == "reference":
@@ -76,7 +74,7 @@ def rasterize_backward(
 def render_rgb8(
     mean: Array,
     conic: Array,
-    feature: Array,  # [N, 3] RGB, summed; or [N, 4 or 9] RGB times weight and the weight, normalised
+    feature: Array,  # [N, 3] RGB, summed; or [N, 4] RGB times weight and the weight, normalised
     size: tuple[int, int],
     *,
     background: Any = None,  # 3 floats, RGB; black if None; used by the normalised form only
@@ -87,7 +85,7 @@ def render_rgb8(
 ) -> Array:
     """Draw a frame as 8-bit RGB: floor(clamp(v, 0, 1) * 255 + 0.5); returns [height, width, 3] uint8 (`out` if given).
 
-    With four planes v = (sum_rgb + epsilon * background) / (sum_weight + epsilon). NaN becomes 0.
+    With four channels v = (sum_rgb + epsilon * background) / (sum_weight + epsilon). NaN becomes 0.
     Raises ShapeError, BackendError.
     """
     mean, conic, feature = splat_arrays(mean, conic, feature)

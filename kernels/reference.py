@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .checks import Array, planes_of
+from .checks import Array
 from .constants import CUTOFF, FLOOR
 
 
@@ -39,41 +39,13 @@ def _weights(mean: Array, conic: Array, boxes: _Boxes, i: Any) -> tuple[tuple[sl
     return (slice(y0, y1), slice(x0, x1)), dx, dy, np.where(sigma < CUTOFF, np.exp(-sigma), 0)
 
 
-class _Detail:
-    """Detail of one Gaussian at its pixels: `value` [h, w], and what its gradients need."""
-
-    def __init__(self, conic: Array, h: Array, dx: Array, dy: Array) -> None:
-        self.a, self.b, self.c = (float(v) for v in conic)
-        self.k = np.sqrt(self.c - self.b * self.b / self.a)
-        self.dx, self.dy = np.broadcast_arrays(dx, dy)
-        self.u, self.v = np.sqrt(self.a) * (self.dx + self.b / self.a * self.dy), self.k * self.dy
-        u, v = self.u, self.v
-        self.basis = np.stack([u, v, u * u - 1, u * v, v * v - 1])
-        self.value = np.tensordot(h, self.basis, 1)
-        self.by_u, self.by_v = h[0] + 2 * h[2] * u + h[3] * v, h[1] + h[3] * u + 2 * h[4] * v
-
-    def backward(self, t: Array) -> tuple[Array, Array, Array]:
-        """Gradients by mean [2], conic [3] and h [5], given those by the value [h, w]."""
-        a, b, root = self.a, self.b, np.sqrt(self.a)
-        along, across = t * self.by_u, t * self.by_v  # by U and by V
-        dmean = -np.array([(along * root).sum(), (along * b / root + across * self.k).sum()])
-        by_a = along * (self.dx - b / a * self.dy) / (2 * root) + across * (b / a) ** 2 * self.dy / (2 * self.k)
-        by_b = along * self.dy / root - across * b / a * self.dy / self.k
-        dconic = np.array([by_a.sum(), by_b.sum(), (across * self.dy).sum() / (2 * self.k)])
-        return dmean, dconic, (t * self.basis).sum((1, 2))
-
-
 def rasterize(mean: Array, conic: Array, feature: Array, size: tuple[int, int]) -> Array:
-    """See `raster.rasterize`; returns float64 [min(C, 4), H, W]."""
-    planes = planes_of(feature)
-    image = np.zeros((planes, *size))
+    """See `raster.rasterize`; returns float64 [C, H, W]."""
+    image = np.zeros((feature.shape[1], *size))
     boxes = _Boxes(mean, conic, size)
     for i in np.flatnonzero((boxes.area() > 0) & np.isfinite(feature).all(1)):
-        window, dx, dy, e = _weights(mean, conic, boxes, i)
-        weight, own = np.where(e > 0, e - FLOOR, 0), feature[i].astype(np.float64)
-        image[(slice(None), *window)] += own[:planes, None, None] * weight
-        if len(own) > planes:
-            image[(slice(3), *window)] += weight * _Detail(conic[i], own[planes:], dx, dy).value
+        window, _, _, e = _weights(mean, conic, boxes, i)
+        image[(slice(None), *window)] += feature[i].astype(np.float64)[:, None, None] * np.where(e > 0, e - FLOOR, 0)
     return image
 
 
@@ -84,17 +56,11 @@ def rasterize_backward(mean: Array, conic: Array, feature: Array, grad: Array) -
     for i in np.flatnonzero((boxes.area() > 0) & np.isfinite(feature).all(1)):
         window, dx, dy, e = _weights(mean, conic, boxes, i)
         g = grad[(slice(None), *window)].astype(np.float64)
-        weight, own = np.where(e > 0, e - FLOOR, 0), feature[i].astype(np.float64)
-        dfeature[i, : len(g)] = (g * weight).sum((1, 2))
-        by_weight = np.tensordot(own[: len(g)], g, 1)
-        if len(own) > len(g):
-            detail = _Detail(conic[i], own[len(g) :], dx, dy)
-            dmean[i], dconic[i], dfeature[i, len(g) :] = detail.backward(weight * g[:3].sum(0))
-            by_weight = by_weight + detail.value * g[:3].sum(0)
-        q = e * by_weight
+        dfeature[i] = (g * np.where(e > 0, e - FLOOR, 0)).sum((1, 2))
+        q = e * np.tensordot(feature[i].astype(np.float64), g, 1)
         a, b, c = (float(v) for v in conic[i])
-        dmean[i] += (q * (a * dx + b * dy)).sum(), (q * (b * dx + c * dy)).sum()
-        dconic[i] += -0.5 * (q * dx * dx).sum(), -(q * dx * dy).sum(), -0.5 * (q * dy * dy).sum()
+        dmean[i] = (q * (a * dx + b * dy)).sum(), (q * (b * dx + c * dy)).sum()
+        dconic[i] = -0.5 * (q * dx * dx).sum(), -(q * dx * dy).sum(), -0.5 * (q * dy * dy).sum()
     return dmean, dconic, dfeature
 
 

@@ -28,14 +28,9 @@ def active_windows(window: Array, index: float, edge: float) -> Array:
 def place(s: PlaceSettings, rows: Array | None, tau: Array, arrays: list[Array]) -> tuple[Array, Array, Array]:
     """See `place.place`; float64."""
     p = _Parts(s, rows, tau, arrays)
-    feature = np.concatenate([p.rgb, np.ones((len(p.rgb), 1)), p.detail], 1)[:, : columns(s, arrays)] * p.weight
+    feature = p.rgb * p.weight
     conic = np.stack([(1 + p.ratio**2) * p.first**2, -p.ratio * p.first * p.second, p.second**2], 1)
-    return p.mean, conic, feature
-
-
-def columns(s: PlaceSettings, arrays: list[Array]) -> int:
-    """C, the columns of `feature`."""
-    return 3 if not s.weighted else 4 if arrays[8].ndim == 1 else 9
+    return p.mean, conic, np.concatenate([feature, p.weight], 1) if s.weighted else feature
 
 
 def place_backward(
@@ -45,8 +40,6 @@ def place_backward(
     p = _Parts(s, rows, tau, arrays)
     dmean, dconic, dfeature = (grad.astype(np.float64) for grad in grads)
     dweight = (dfeature[:, :3] * p.rgb).sum(1) + (dfeature[:, 3] if s.weighted else 0)
-    ddetail = dfeature[:, 4:] * p.weight
-    dweight += (dfeature[:, 4:] * p.detail).sum(1)
     dcolour = (dfeature[:, :3] * p.weight) @ np.array(s.matrix, np.float64).T
     dmotion = (
         np.stack([dmean * p.tau ** (k + 1) for k in range(p.degree)], 1) if p.degree else np.zeros((len(dmean), 0, 2))
@@ -55,7 +48,7 @@ def place_backward(
     dwindow = np.stack([-dweight * down * _slope(p.rise), dweight * up * _slope(p.fall)], 1) / s.edge
     inner = dmean, _shape_grad(s, p, dconic), dcolour, dmotion, dcolour * p.tau, dwindow
     scattered = [_scatter(grad, rows, array) for grad, array in zip(inner, arrays[:6], strict=True)]
-    return [*scattered, s.mean_scale * dmean, s.colour_scale * dcolour, _scatter(ddetail, rows, arrays[8])]
+    return [*scattered, s.mean_scale * dmean, s.colour_scale * dcolour]
 
 
 class _Parts:
@@ -75,7 +68,6 @@ class _Parts:
         if exact[7].ndim > 1:
             colour = colour + s.colour_scale * exact[7]
         self.rgb = colour @ np.array(s.matrix, np.float64)
-        self.detail = exact[8][chosen] if exact[8].ndim > 1 else np.zeros((len(mean), 0))
         if window.ndim == 1:
             window = np.broadcast_to(np.array([-np.inf, np.inf]), (len(mean), 2))
         self.rise, self.fall = _position(window, s.index, s.edge)

@@ -17,7 +17,7 @@ from .encoding import HashGeometry
 
 
 def rasterize(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]) -> Tensor:
-    """See `raster.rasterize`: [N, 2], [N, 3], [N, C] -> [min(C, 4), height, width]. All Gaussians must be drawable."""
+    """See `raster.rasterize`: [N, 2], [N, 3], [N, C] -> [C, height, width]. All Gaussians must be drawable."""
     x = torch.arange(size[1], dtype=mean.dtype) + 0.5
     y = torch.arange(size[0], dtype=mean.dtype) + 0.5
     dx = x[None, None, :] - mean[:, 0, None, None]
@@ -25,13 +25,7 @@ def rasterize(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int
     a, b, c = (conic[:, k, None, None] for k in range(3))
     sigma = 0.5 * (a * dx * dx + 2 * b * dx * dy + c * dy * dy)
     weight = torch.where(sigma < CUTOFF, torch.exp(-sigma) - FLOOR, torch.zeros_like(sigma))
-    sums = torch.einsum("nhw,nc->chw", weight, feature[:, :4])
-    if feature.shape[1] <= 4:
-        return sums
-    u, v = a.sqrt() * (dx + b / a * dy), (c - b * b / a).sqrt() * dy
-    basis = torch.stack(torch.broadcast_tensors(u, v, u * u - 1, u * v, v * v - 1))
-    detail = torch.einsum("knhw,nk,nhw->hw", basis, feature[:, 4:], weight)
-    return torch.cat([sums[:3] + detail, sums[3:]])
+    return torch.einsum("nhw,nc->chw", weight, feature)
 
 
 def _rows(geometry: HashGeometry, level: int, vertices: list[Tensor]) -> Tensor:

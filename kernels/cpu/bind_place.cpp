@@ -6,18 +6,18 @@
 namespace gsv {
 namespace {
 
-// mean, shape, colour, motion, drift, window, field_mean, field_colour, detail; each flat
-constexpr size_t kArrays = 9;
+// mean, shape, colour, motion, drift, window, field_mean, field_colour; each flat
+constexpr size_t kArrays = 8;
 template <class T>
 using Flat = std::vector<Array<T, 1>>;
 using Indices = Array<const int64_t, 1>;
 
 template <class T>
 void require_flat(const Flat<T>& arrays, int64_t all, int64_t count, int degree) {
-  require(arrays.size() == kArrays, "nine arrays expected");
-  const size_t columns[kArrays] = {2, 3, 3, 2 * static_cast<size_t>(degree), 3, 2, 2, 3, kDetail};
+  require(arrays.size() == kArrays, "eight arrays expected");
+  const size_t columns[kArrays] = {2, 3, 3, 2 * static_cast<size_t>(degree), 3, 2, 2, 3};
   for (size_t i = 0; i < kArrays; ++i) {
-    const size_t n = arrays[i].shape(0), rows = static_cast<size_t>(i == 6 || i == 7 ? count : all);
+    const size_t n = arrays[i].shape(0), rows = static_cast<size_t>(i < 6 ? all : count);
     require(n == rows * columns[i] || (i >= 4 && n == 0), "an array has the wrong size");
   }
 }
@@ -25,12 +25,12 @@ void require_flat(const Flat<T>& arrays, int64_t all, int64_t count, int degree)
 struct Settings {
   float index, edge, mean_scale, colour_scale;
   std::vector<float> matrix;
-  bool log_shape, window, drift, field, detail;
+  bool log_shape, window, drift, field;
   int degree, channels;
 };
 
 void set_up(Placing& p, const Settings& s) {
-  require(s.matrix.size() == 9 && (s.detail ? s.channels == kMostPlanes + kDetail : s.channels == 3 || s.channels == kMostPlanes) && s.degree >= 0 && s.degree <= 8 && s.edge > 0,
+  require(s.matrix.size() == 9 && (s.channels == 3 || s.channels == 4) && s.degree >= 0 && s.degree <= 8 && s.edge > 0,
           "settings out of range");
   for (int i = 0; i < 9; ++i) p.matrix[i] = s.matrix[i];
   p.index = s.index, p.edge = s.edge, p.mean_scale = s.mean_scale, p.colour_scale = s.colour_scale;
@@ -56,12 +56,10 @@ Placing make_placing(const Settings& s, const Flat<const float>& a, int64_t all,
   p.window = s.window ? a[5].data() : nullptr;
   p.field_mean = s.field ? a[6].data() : nullptr;
   p.field_colour = s.field ? a[7].data() : nullptr;
-  p.detail = s.detail ? a[8].data() : nullptr;
   require(a[4].shape(0) == static_cast<size_t>(s.drift ? 3 * all : 0) &&
               a[5].shape(0) == static_cast<size_t>(s.window ? 2 * all : 0) &&
               a[6].shape(0) == static_cast<size_t>(s.field ? 2 * p.count : 0) &&
-              a[7].shape(0) == static_cast<size_t>(s.field ? 3 * p.count : 0) &&
-              a[8].shape(0) == static_cast<size_t>(s.detail ? kDetail * all : 0),
+              a[7].shape(0) == static_cast<size_t>(s.field ? 3 * p.count : 0),
           "a parameter is missing");
   return p;
 }
@@ -91,11 +89,11 @@ void py_place_backward(const std::string& isa, const Settings& s, Flat<const flo
   const Kernels& k = kernels_for(isa);
   const Placing p = make_placing(s, arrays, all, active, chosen, tau);
   const PlacedArrays grad = require_placed(p, mean, conic, feature);
-  require(grads.size() == kArrays, "nine arrays expected");
+  require(grads.size() == kArrays, "eight arrays expected");
   for (size_t i = 0; i < kArrays; ++i) require(grads[i].shape(0) == arrays[i].shape(0), "wrong gradient shapes");
   const auto at = [&](size_t i) { return grads[i].shape(0) ? grads[i].data() : nullptr; };
   nb::gil_scoped_release release;
-  place_backward(k, p, all, grad, {at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8)}, threads);
+  place_backward(k, p, all, grad, {at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)}, threads);
 }
 
 int64_t py_active_windows(const std::string& isa, Array<const float, 2> window, float index, float edge,
@@ -113,10 +111,10 @@ int64_t py_active_windows(const std::string& isa, Array<const float, 2> window, 
 void bind_place(nb::module_& m) {
   nb::class_<Settings>(m, "PlaceSettings")
       .def("__init__", [](Settings* s, float index, float edge, float mean_scale, float colour_scale,
-                          std::vector<float> matrix, bool log_shape, bool window, bool drift, bool field, bool detail,
-                          int degree, int channels) {
+                          std::vector<float> matrix, bool log_shape, bool window, bool drift, bool field, int degree,
+                          int channels) {
         new (s) Settings{index, edge, mean_scale, colour_scale, std::move(matrix), log_shape,
-                         window, drift, field, detail, degree, channels};
+                         window, drift, field, degree, channels};
       });
   m.def("place", &py_place);
   m.def("place_backward", &py_place_backward);

@@ -33,8 +33,7 @@ inline const Kernels& kernels_for(const std::string& isa) {
 inline Scene make_scene(const Array<const float, 2>& mean, const Array<const float, 2>& conic,
                  const Array<const float, 2>& feature, int64_t height, int64_t width) {
   const size_t n = mean.shape(0), channels = feature.shape(1);
-  require(mean.shape(1) == 2 && conic.shape(1) == 3 && (channels == 3 || channels == kMostPlanes || channels == kMostPlanes + kDetail),
-          "wrong number of columns");
+  require(mean.shape(1) == 2 && conic.shape(1) == 3 && (channels == 3 || channels == 4), "wrong number of columns");
   require(conic.shape(0) == n && feature.shape(0) == n, "arrays differ in length");
   require(n < (size_t(1) << 31), "too many Gaussians");
   require(height > 0 && width > 0 && height <= 65535 && width <= 65535, "frame size out of range");

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Python bindings. Shapes are checked in Python (kernels/checks.py) and once more here, so that no call from Python can
 // read or write outside its arrays. The interpreter lock is released while a kernel runs.
-#include <algorithm>
-
 #include "bindings.hpp"
 #include "raster.hpp"
 
@@ -13,7 +11,7 @@ void py_rasterize(const std::string& isa, Array<const float, 2> mean, Array<cons
                   Array<const float, 2> feature, Array<float, 3> out, int threads) {
   const Kernels& k = kernels_for(isa);
   const Scene scene = make_scene(mean, conic, feature, out.shape(1), out.shape(2));
-  require(out.shape(0) == std::min(feature.shape(1), size_t(kMostPlanes)), "wrong number of planes");
+  require(out.shape(0) == feature.shape(1), "wrong number of planes");
   nb::gil_scoped_release release;
   rasterize(k, scene, out.data(), threads);
 }
@@ -23,7 +21,7 @@ void py_rasterize_backward(const std::string& isa, Array<const float, 2> mean, A
                            Array<float, 2> dconic, Array<float, 2> dfeature, int threads) {
   const Kernels& k = kernels_for(isa);
   const Scene scene = make_scene(mean, conic, feature, grad.shape(1), grad.shape(2));
-  require(grad.shape(0) == std::min(feature.shape(1), size_t(kMostPlanes)), "wrong number of planes");
+  require(grad.shape(0) == feature.shape(1), "wrong number of planes");
   require_gradients(scene, dmean, dconic, dfeature);
   nb::gil_scoped_release release;
   rasterize_backward(k, scene, grad.data(), dmean.data(), dconic.data(), dfeature.data(), threads);

@@ -26,7 +26,7 @@ void place(const Kernels& k, const Placing& p, const PlacedArrays& out, int thre
 void place_backward(const Kernels& k, const Placing& p, int64_t all, const PlacedArrays& grad,
                     const PlaceGradients& out, int threads) {
   const std::pair<float*, int64_t> arrays[] = {{out.mean, 2},  {out.shape, 3}, {out.colour, 3}, {out.motion, 2 * p.degree},
-                                               {out.drift, 3}, {out.window, 2}, {out.detail, kDetail}};
+                                               {out.drift, 3}, {out.window, 2}};
   if (p.active)  // the others have no gradient
     for (const auto& [array, columns] : arrays)
       if (array) clear(array, all * columns);

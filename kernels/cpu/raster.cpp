@@ -55,21 +55,6 @@ Box bounding_box(const float* mean, const float* conic, int32_t width, int32_t h
   return box;
 }
 
-int planes_of(const Scene& scene) { return scene.channels < kMostPlanes ? scene.channels : kMostPlanes; }
-
-// U = x * u and V = y * dy turn the Gaussian into a round one of variance 1.
-struct Whitening {
-  double x, y;
-};
-Whitening whitening(double a, double det) { return {std::sqrt(a), std::sqrt(det / a)}; }
-
-// From h1..h5 times U, V, U*U - 1, U*V, V*V - 1 to a polynomial in u and dy
-void add_detail(const float* h, Whitening w, Splat& s) {
-  for (int c = 0; c < 3; ++c) s.feature[c] = static_cast<float>(s.feature[c] - (double(h[2]) + h[4]));
-  const double by[kDetail] = {w.x, w.y, w.x * w.x, w.x * w.y, w.y * w.y};
-  for (int k = 0; k < kDetail; ++k) s.detail[k] = static_cast<float>(h[k] * by[k]);
-}
-
 Splat make_splat(const Scene& scene, int64_t i, const Box& box) {
   constexpr double log2e = 1.4426950408889634;
   const float* q = scene.conic + 3 * i;
@@ -84,34 +69,10 @@ Splat make_splat(const Scene& scene, int64_t i, const Box& box) {
   s.width1 = static_cast<float>(box.det / (a * a));
   s.right_dy = static_cast<float>(-b / c * box.extent_x);
   s.extent_y = static_cast<float>(box.extent_y);
-  const float* f = scene.feature + scene.channels * i;
-  for (int k = 0; k < planes_of(scene); ++k) s.feature[k] = f[k];
-  if (scene.channels > kMostPlanes) add_detail(f + kMostPlanes, whitening(a, box.det), s);
+  for (int k = 0; k < scene.channels; ++k) s.feature[k] = scene.feature[scene.channels * i + k];
   s.y0 = box.y0;
   s.y1 = box.y1;
   return s;
-}
-
-// Gradients by mean, conic and h1..h5 from the moments of the gradient by the detail's value. All are sums of
-// t * dD/dU and t * dD/dV, times 1, u and dy, and so of moments.
-void combine_detail(const Scene& scene, int64_t i, const float* moment, float* dmean, float* dconic, float* dh) {
-  const double a = scene.conic[3 * i], b = scene.conic[3 * i + 1], c = scene.conic[3 * i + 2];
-  const float* h = scene.feature + scene.channels * i + kMostPlanes;
-  const Whitening w = whitening(a, a * c - b * b);
-  const double t = moment[0], tu = moment[1] * w.x, tv = moment[2] * w.y;
-  const double tuu = moment[3] * w.x * w.x, tuv = moment[4] * w.x * w.y, tvv = moment[5] * w.y * w.y;
-  const double by_u = h[0] * t + 2 * h[2] * tu + h[3] * tv, by_v = h[1] * t + h[3] * tu + 2 * h[4] * tv;
-  const double by_u_u = h[0] * tu + 2 * h[2] * tuu + h[3] * tuv, by_u_v = h[0] * tv + 2 * h[2] * tuv + h[3] * tvv;
-  const double by_v_v = h[1] * tv + h[3] * tuv + 2 * h[4] * tvv;
-  dmean[2 * i] -= static_cast<float>(w.x * by_u);
-  dmean[2 * i + 1] -= static_cast<float>(b / w.x * by_u + w.y * by_v);
-  // U = sqrt(a) dx + b / sqrt(a) dy, V = sqrt(c - b^2 / a) dy; dx = U / sqrt(a) - b / a dy, dy = V / w.y
-  const double slope = b / a / w.y, tall = 0.5 / (w.y * w.y);
-  dconic[3 * i] += static_cast<float>(by_u_u / (2 * a) - slope / w.x * by_u_v + b / a * (b / a) * tall * by_v_v);
-  dconic[3 * i + 1] += static_cast<float>(by_u_v / (w.x * w.y) - 2 * b / a * tall * by_v_v);
-  dconic[3 * i + 2] += static_cast<float>(tall * by_v_v);
-  const double found[kDetail] = {tu, tv, tuu - t, tuv, tvv - t};
-  for (int k = 0; k < kDetail; ++k) dh[k] = static_cast<float>(found[k]);
 }
 
 // Adds up a Gaussian's bands and turns moments of q into gradients: d sigma / d mean = -(conic d), which with
@@ -120,7 +81,7 @@ void combine(const Scene& scene, int64_t i, const float* partials, int64_t n, fl
              float* dfeature) {
   float total[kPartials] = {};
   for (int64_t s = 0; s < n; ++s)
-    for (int k = 0; k < kPartials; ++k) total[k] += partials[s * kPartials + k];
+    for (int k = 0; k < 5 + scene.channels; ++k) total[k] += partials[s * kPartials + k];
   const double a = scene.conic[3 * i], b = scene.conic[3 * i + 1], c = scene.conic[3 * i + 2];
   const bool drawn = n > 0;
   dmean[2 * i] = drawn ? static_cast<float>(a * total[0]) : 0.f;
@@ -128,9 +89,7 @@ void combine(const Scene& scene, int64_t i, const float* partials, int64_t n, fl
   dconic[3 * i] = -0.5f * total[2];
   dconic[3 * i + 1] = -total[3];
   dconic[3 * i + 2] = -0.5f * total[4];
-  for (int k = 0; k < scene.channels; ++k) dfeature[scene.channels * i + k] = k < kMostPlanes ? total[5 + k] : 0.f;
-  if (scene.channels > kMostPlanes && drawn)
-    combine_detail(scene, i, total + 5 + kMostPlanes, dmean, dconic, dfeature + scene.channels * i + kMostPlanes);
+  for (int k = 0; k < scene.channels; ++k) dfeature[scene.channels * i + k] = total[5 + k];
 }
 
 struct Workspace {
@@ -195,7 +154,7 @@ class Renderer {
 
  private:
   size_t blocks() const { return (static_cast<size_t>(scene_.width) + kBlock - 1) / kBlock; }
-  size_t band_floats() const { return kBandStrips * blocks() * planes_of(scene_) * kBlockPixels; }
+  size_t band_floats() const { return kBandStrips * blocks() * scene_.channels * kBlockPixels; }
 
   static int bands_of(const Splat& s) {
     return s.y1 > s.y0 ? (s.y1 - 1) / kBandHeight - s.y0 / kBandHeight + 1 : 0;
@@ -255,8 +214,7 @@ class Renderer {
     b.rows = scene_.height - b.y0 < kBandHeight ? scene_.height - b.y0 : kBandHeight;
     b.width = scene_.width;
     b.blocks = static_cast<int32_t>(blocks());
-    b.planes = planes_of(scene_);
-    b.detail = scene_.channels > kMostPlanes;
+    b.channels = scene_.channels;
     b.buffer = work_->pixels.data() + static_cast<size_t>(worker) * band_floats();
     return b;
   }

@@ -10,7 +10,7 @@ struct Scene {
   const float* mean;     // [count][2]
   const float* conic;    // [count][3]
   const float* feature;  // [count][channels]
-  int32_t channels;      // 3, 4 or 4 + kDetail
+  int32_t channels;
   int32_t height, width;
 };
 

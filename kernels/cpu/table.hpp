@@ -14,10 +14,7 @@ constexpr int kBandHeight = 32;                      // rows drawn together; a m
 constexpr int kBlock = 4;                            // pixels are stored in kBlock x kBlock blocks
 constexpr int kBlockPixels = kBlock * kBlock;        // one F16
 constexpr int kBandStrips = kBandHeight / kBlock;
-constexpr int kMostPlanes = 4;                       // of drawn sums: RGB and the weight
-constexpr int kDetail = 5;                           // coefficients of a Gaussian's detail
-constexpr int kMoments = 6;                          // of the gradient by detail: 1, u, dy, u*u, u*dy, dy*dy
-constexpr int kPartials = 16;                        // floats kept per Gaussian and band in the backward pass
+constexpr int kPartials = 12;                        // floats kept per Gaussian and band in the backward pass
 
 // A Gaussian made ready for drawing. With d = pixel centre - (cx, cy) and u = dx - slope*dy, slope = -b/a:
 // log2 of the unshifted weight is qu*u*u + qy*dy*dy. Both terms have the same sign, so a thin slanted Gaussian loses
@@ -29,8 +26,7 @@ struct Splat {
   float slope, width0, width1;
   float right_dy;  // dy of the ellipse's rightmost point
   float extent_y;  // half the ellipse's height
-  float feature[kMostPlanes];
-  float detail[kDetail];  // times u, dy, u*u, u*dy, dy*dy: added to RGB; its constant is in `feature`
+  float feature[4];
   int32_t y0, y1;  // rows [y0, y1); empty if the Gaussian is not drawn
 };
 
@@ -43,9 +39,8 @@ struct Band {
   int32_t rows;        // rows inside the frame, <= kBandHeight
   int32_t width;       // pixels
   int32_t blocks;      // ceil(width / kBlock)
-  int32_t planes;      // 3 or 4
-  bool detail;         // with four planes only
-  float* buffer;       // [kBandStrips][blocks][planes][kBlockPixels]
+  int32_t channels;    // 3 or 4
+  float* buffer;       // [kBandStrips][blocks][channels][kBlockPixels]
 };
 
 struct Rgb8 {
@@ -110,7 +105,6 @@ struct Placing {
   const float* motion;    // [..][degree][2]
   const float* drift;     // [..][3]
   const float* window;    // [..][2]
-  const float* detail;    // [..][kDetail]
   const float* field_mean;    // [count][2]
   const float* field_colour;  // [count][3]
   float index, edge;          // frame position; frames over which a window rises or falls
@@ -118,7 +112,7 @@ struct Placing {
   float matrix[9];            // colour, a row, times this is RGB
   bool log_shape;
   int32_t degree;
-  int32_t channels;           // 3, 4 with the weight, 4 + kDetail with detail
+  int32_t channels;           // 4 with the weight, 3 without
 };
 struct PlacedArrays {
   float* mean;     // [count][2]
@@ -126,7 +120,7 @@ struct PlacedArrays {
   float* feature;  // [count][channels]
 };
 struct PlaceGradients {
-  float *mean, *shape, *colour, *motion, *drift, *window, *field_mean, *field_colour, *detail;
+  float *mean, *shape, *colour, *motion, *drift, *window, *field_mean, *field_colour;
 };
 
 constexpr int kMostColumns = 8;

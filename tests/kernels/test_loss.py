@@ -27,7 +27,7 @@ def target_of(size: tuple[int, int], dtype: type) -> Array:
 def scene_of(size: tuple[int, int], channels: int, count: int = 60) -> list[Array]:
     """Gaussians and a background; weights are positive, as blending needs them."""
     scene = make_scene(sum(size) + channels, count, size, channels)
-    scene.feature[:, 3:4] = np.abs(scene.feature[:, 3:4])
+    scene.feature[:, 3:] = np.abs(scene.feature[:, 3:])
     return [*scene.arrays, np.array([0.2, 0.5, 1.1], np.float32)]
 
 
@@ -42,7 +42,7 @@ def plain_loss(tensors: list[torch.Tensor], target: Array, epsilon: float) -> to
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
-@pytest.mark.parametrize("channels", [3, 4, 9])
+@pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 def test_splat_loss_is_as_exact_as_float32_torch(cpu, size, channels, dtype):
     arrays, target = scene_of(size, channels), target_of(size, dtype)
@@ -92,7 +92,7 @@ def test_blend_loss_definition():
 
 
 def test_splat_loss_function(cpu):
-    arrays, target = scene_of((37, 41), 9), target_of((37, 41), np.uint8)
+    arrays, target = scene_of((37, 41), 4), target_of((37, 41), np.uint8)
     ours, plain = leaves(*arrays), leaves(*arrays)
     (3 * SplatLoss.apply(*ours, torch.from_numpy(target), 0.2)).backward()
     (3 * plain_loss(plain, target, 0.2)).backward()

@@ -32,7 +32,7 @@ def parameters_of(count: int, degree: int, log_shape: bool, everything: bool = T
     arrays = [rng.uniform(0, 50, (count, 2)), shape, rng.normal(size=(count, 3))]
     arrays.append(rng.normal(size=(count, degree, 2)) if degree else None)
     rest = rng.normal(size=(count, 3)), window, rng.normal(size=(taking, 2)), rng.normal(size=(taking, 3))
-    arrays += [*rest, rng.normal(size=(count, 5))] if everything else [None] * 5
+    arrays += rest if everything else [None] * 4
     return active, tau, [None if array is None else array.astype(np.float32) for array in arrays]
 
 
@@ -70,7 +70,7 @@ def test_place_definition(log_shape):
     window = arrays.pop(5)
     exact = [array.astype(np.float64) for array in arrays]
     for part in range(3):
-        douts = [np.zeros((len(active), columns)) for columns in (2, 3, 9)]
+        douts = [np.zeros((len(active), columns)) for columns in (2, 3, 4)]
         douts[part] = np.random.default_rng(2).normal(size=douts[part].shape)
         full = [*exact[:5], window, *exact[5:]]
         grads = reference_place.place_backward(settings, active, tau, full, douts)
@@ -87,7 +87,7 @@ def test_windows_ramp_and_learn_from_outside_their_ramps(engine):
     active = kernels.active_windows(window, 3.5, 1.5)
     np.testing.assert_array_equal(active, [0, 1, 2, 3, 5])
     zeros = np.zeros((6, 3), np.float32)
-    arrays = [zeros[:, :2], zeros, np.ones((6, 3), np.float32), None, None, window, None, None, None]
+    arrays = [zeros[:, :2], zeros, np.ones((6, 3), np.float32), None, None, window, None, None]
     identity = replace(SETTINGS, matrix=((1, 0, 0), (0, 1, 0), (0, 0, 1)))
     _, _, feature = kernels.place(identity, active, np.zeros(1, np.float32), arrays)
     np.testing.assert_allclose(feature[:, 3], [1, 0.5, 0.5 - 0.7 / 1.5, 0, 0.5 - 0.7 / 1.5], atol=1e-6)

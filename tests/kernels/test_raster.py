@@ -22,11 +22,11 @@ def plain(scene: Scene, grad: np.ndarray) -> list[np.ndarray]:
     return [image.detach().numpy(), *(tensor.grad.numpy() for tensor in tensors)]
 
 
-@pytest.mark.parametrize("channels", [3, 4, 9])
+@pytest.mark.parametrize("channels", [3, 4])
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[1]}x{size[0]}")
 def test_forward_and_backward_are_as_exact_as_float32_torch(cpu, size, channels):
     scene = make_scene(sum(size) + channels, 60, size, channels)
-    grad = np.random.default_rng(1).normal(size=(min(channels, 4), *size)).astype(np.float32)
+    grad = np.random.default_rng(1).normal(size=(channels, *size)).astype(np.float32)
     expected = plain(scene, grad)
     assert_as_good(kernels.rasterize(*scene.arrays, size), reference.rasterize(*scene.arrays, size), expected[0])
     exact = reference.rasterize_backward(*scene.arrays, grad)
@@ -68,7 +68,7 @@ def test_the_weight_is_continuous_where_the_support_ends(engine):
 
 
 def test_the_result_does_not_depend_on_the_number_of_threads(cpu):
-    scene = make_scene(5, 500, (131, 97), 9)
+    scene = make_scene(5, 500, (131, 97), 4)
     grad = np.random.default_rng(2).normal(size=(4, 131, 97)).astype(np.float32)
 
     def run(threads: int) -> list[bytes]:
@@ -80,7 +80,7 @@ def test_the_result_does_not_depend_on_the_number_of_threads(cpu):
     assert run(1) == run(2) == run(3) == run(7) == run(0)
 
 
-@pytest.mark.parametrize("channels", [3, 4, 9])
+@pytest.mark.parametrize("channels", [3, 4])
 def test_rgb8_is_the_rounded_image(engine, channels):
     for size in SIZES:
         scene = make_scene(7, 40, size, channels)
@@ -88,7 +88,7 @@ def test_rgb8_is_the_rounded_image(engine, channels):
         background, epsilon = np.array([0.2, 0.5, 1.1], np.float32), 0.05
         frame = kernels.render_rgb8(*scene.arrays, size, background=background, epsilon=epsilon)
         exact = reference.rasterize(*scene.arrays, size)
-        if channels > 3:
+        if channels == 4:
             exact = (exact[:3] + epsilon * background[:, None, None].astype(float)) / (exact[3] + epsilon)
         exact = np.clip(exact, 0, 1).transpose(1, 2, 0) * 255
         assert frame.shape == (*size, 3)

@@ -112,9 +112,9 @@ static void compare_band(const Band& b, const Target& t, double* found) {
 
 void blend_loss(const Band& b, const Target& t, double* found) {
   if (t.bytes == 1)
-    b.planes == 3 ? compare_band<uint8_t, 3>(b, t, found) : compare_band<uint8_t, 4>(b, t, found);
+    b.channels == 3 ? compare_band<uint8_t, 3>(b, t, found) : compare_band<uint8_t, 4>(b, t, found);
   else
-    b.planes == 3 ? compare_band<uint16_t, 3>(b, t, found) : compare_band<uint16_t, 4>(b, t, found);
+    b.channels == 3 ? compare_band<uint16_t, 3>(b, t, found) : compare_band<uint16_t, 4>(b, t, found);
 }
 
 }  // namespace GSV_ISA

@@ -122,9 +122,7 @@ void place(const Placing& p, int64_t first, int64_t end, const PlacedArrays& out
     scatter(out.conic, r.here, r.count, 3, 1, splat(0.f) - v.ratio * v.first * v.second);
     scatter(out.conic, r.here, r.count, 3, 2, v.second * v.second);
     for (int c = 0; c < 3; ++c) scatter(out.feature, r.here, r.count, p.channels, c, g.rgb[c] * g.weight);
-    if (p.channels > 3) scatter(out.feature, r.here, r.count, p.channels, 3, g.weight);
-    for (int k = 0; p.detail && k < kDetail; ++k)
-      scatter(out.feature, r.here, r.count, p.channels, kMostPlanes + k, gather(p.detail, r.all, kDetail, k) * g.weight);
+    if (p.channels == 4) scatter(out.feature, r.here, r.count, 4, 3, g.weight);
   }
 }
 
@@ -160,12 +158,7 @@ GSV_INLINE void shape_back(const Placing& p, const Rows& r, const float* dconic,
 
 GSV_INLINE void colour_back(const Placing& p, const Rows& r, const Placed& g, const float* dfeature,
                             const PlaceGradients& out) {
-  F16 d[3], weight = p.channels > 3 ? gather(dfeature, r.here, p.channels, 3) : splat(0.f);
-  for (int k = 0; p.detail && k < kDetail; ++k) {
-    const F16 feature = gather(dfeature, r.here, p.channels, kMostPlanes + k);
-    weight = weight + feature * gather(p.detail, r.all, kDetail, k);
-    scatter(out.detail, r.all, r.count, kDetail, k, feature * g.weight);
-  }
+  F16 d[3], weight = p.channels == 4 ? gather(dfeature, r.here, 4, 3) : splat(0.f);
   for (int c = 0; c < 3; ++c) {
     const F16 feature = gather(dfeature, r.here, p.channels, c);
     weight = weight + feature * g.rgb[c];

@@ -15,9 +15,9 @@ GSV_INLINE void load_row(const float* in, int64_t block_floats, int width, float
 }
 
 void load_planar(const Band& b, const float* in, int64_t plane) {
-  const int64_t block_floats = b.planes * kBlockPixels;
+  const int64_t block_floats = b.channels * kBlockPixels;
   const int padded = (b.rows + kBlock - 1) / kBlock * kBlock;
-  for (int c = 0; c < b.planes; ++c)
+  for (int c = 0; c < b.channels; ++c)
     for (int y = 0; y < padded; ++y) {
       float* p = b.buffer + (y / kBlock) * b.blocks * block_floats + c * kBlockPixels + (y % kBlock) * kBlock;
       if (y < b.rows) {
@@ -29,42 +29,29 @@ void load_planar(const Band& b, const float* in, int64_t plane) {
 }
 
 // q = grad . feature * exp(-sigma) inside the support; sums of q times u and moments of d, and of weight * grad.
-// With detail: moments of t, the gradient by the detail's value.
 template <int C>
 struct Sums {
   F16 u, y, xx, xy, yy;
   F16 feature[C];
-  F16 moment[kMoments];
 };
 
-template <int C, bool D>
+template <int C>
 GSV_INLINE void grad_strip(const Splat& s, float dy0, int begin, int end, const float* p, Sums<C>& total) {
   const F16 dy = lane_row() + splat(dy0);
   const F16 constant = splat(s.qy) * dy * dy, shift = splat(s.slope) * dy;
   const F16 qu = splat(s.qu), low = splat(kFloor), zero = splat(0.f), step = splat((float)kBlock);
   F16 u = lane_column() + splat((float)(begin * kBlock) + 0.5f - s.cx) - shift;
-  const F16 linear = splat(s.detail[0]) + splat(s.detail[3]) * dy, square = splat(s.detail[2]);
-  const F16 level = (splat(s.detail[1]) + splat(s.detail[4]) * dy) * dy;
   F16 sum0 = zero, sum1 = zero, sum2 = zero;  // of q, q*u, q*u*u
-  F16 t0 = zero, t1 = zero, t2 = zero;        // of t, t*u, t*u*u
   for (int b = begin; b < end; ++b) {
     const F16 e = exp2(qu * u * u + constant);
     const F16 above = e - low;
     const F16 w = max(above, zero);
-    F16 dot = load(p) * splat(s.feature[0]), grey = load(p);
+    F16 dot = load(p) * splat(s.feature[0]);
     total.feature[0] = total.feature[0] + w * load(p);
     for (int c = 1; c < C; ++c) {
       const F16 g = load(p + c * kBlockPixels);
       total.feature[c] = total.feature[c] + w * g;
       dot = dot + g * splat(s.feature[c]);
-      if (D && c < 3) grey = grey + g;
-    }
-    if (D) {
-      const F16 t = w * grey, tu = t * u;
-      dot = dot + grey * ((square * u + linear) * u + level);
-      t0 = t0 + t;
-      t1 = t1 + tu;
-      t2 = t2 + tu * u;
     }
     const F16 q = where_positive(above, e * dot);
     const F16 q1 = q * u;
@@ -80,13 +67,9 @@ GSV_INLINE void grad_strip(const Splat& s, float dy0, int begin, int end, const 
   total.xy = total.xy + sum_x * dy;
   total.y = total.y + sum_y;
   total.yy = total.yy + sum_y * dy;
-  if (D) {
-    const F16 moment[kMoments] = {t0, t1, t0 * dy, t2, t1 * dy, t0 * dy * dy};
-    for (int k = 0; k < kMoments; ++k) total.moment[k] = total.moment[k] + moment[k];
-  }
 }
 
-template <int C, bool D>
+template <int C>
 static void grad(const Band& b, const int64_t* slots, float* partials) {
   const int64_t strip_floats = (int64_t)b.blocks * C * kBlockPixels;
   for (int64_t n = 0; n < b.count; ++n) {
@@ -94,12 +77,12 @@ static void grad(const Band& b, const int64_t* slots, float* partials) {
     const Splat& s = b.splats[b.ids[n]];
     const Spans spans = block_spans(s, b.y0, b.width);
     const F16 zero = splat(0.f);
-    Sums<C> total = {zero, zero, zero, zero, zero, {}, {}};
+    Sums<C> total = {zero, zero, zero, zero, zero, {}};
     const int last = last_strip(s, b);
     for (int k = first_strip(s, b); k <= last; ++k) {
       const float dy0 = (float)(b.y0 + k * kBlock) + 0.5f - s.cy;
       const float* p = b.buffer + k * strip_floats + (int64_t)spans.begin[k] * C * kBlockPixels;
-      grad_strip<C, D>(s, dy0, spans.begin[k], spans.end[k], p, total);
+      grad_strip<C>(s, dy0, spans.begin[k], spans.end[k], p, total);
     }
     float* out = partials + (slots[b.ids[n]] + (b.y0 - s.y0 / kBandHeight * kBandHeight) / kBandHeight) * kPartials;
     out[0] = sum(total.u);
@@ -108,16 +91,11 @@ static void grad(const Band& b, const int64_t* slots, float* partials) {
     out[3] = sum(total.xy);
     out[4] = sum(total.yy);
     for (int c = 0; c < C; ++c) out[5 + c] = sum(total.feature[c]);
-    if (D)
-      for (int k = 0; k < kMoments; ++k) out[5 + kMostPlanes + k] = sum(total.moment[k]);
   }
 }
 
 void grad_band(const Band& b, const int64_t* slots, float* partials) {
-  if (b.planes == 3)
-    grad<3, false>(b, slots, partials);
-  else
-    b.detail ? grad<4, true>(b, slots, partials) : grad<4, false>(b, slots, partials);
+  b.channels == 3 ? grad<3>(b, slots, partials) : grad<4>(b, slots, partials);
 }
 
 }  // namespace GSV_ISA

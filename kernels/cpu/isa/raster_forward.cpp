@@ -6,33 +6,23 @@
 namespace gsv {
 namespace GSV_ISA {
 
-// With detail, a polynomial of second degree in u whose coefficients vary from row to row is added to RGB.
-template <int C, bool D>
+template <int C>
 GSV_INLINE void draw_strip(const Splat& s, float dy0, int begin, int end, float* p) {
   const F16 dy = lane_row() + splat(dy0);
   const F16 constant = splat(s.qy) * dy * dy;
   const F16 qu = splat(s.qu), low = splat(kFloor), zero = splat(0.f), step = splat((float)kBlock);
   F16 feature[C];
   for (int c = 0; c < C; ++c) feature[c] = splat(s.feature[c]);
-  const F16 linear = splat(s.detail[0]) + splat(s.detail[3]) * dy, square = splat(s.detail[2]);
-  if (D) {
-    const F16 level = (splat(s.detail[1]) + splat(s.detail[4]) * dy) * dy;
-    for (int c = 0; c < 3; ++c) feature[c] = feature[c] + level;
-  }
   F16 u = lane_column() + splat((float)(begin * kBlock) + 0.5f - s.cx) - splat(s.slope) * dy;
   for (int b = begin; b < end; ++b) {
     const F16 w = max(exp2(qu * u * u + constant) - low, zero);
-    const F16 detail = (square * u + linear) * u;
-    for (int c = 0; c < C; ++c) {
-      const F16 value = D && c < 3 ? feature[c] + detail : feature[c];
-      store(p + c * kBlockPixels, load(p + c * kBlockPixels) + w * value);
-    }
+    for (int c = 0; c < C; ++c) store(p + c * kBlockPixels, load(p + c * kBlockPixels) + w * feature[c]);
     u = u + step;
     p += C * kBlockPixels;
   }
 }
 
-template <int C, bool D>
+template <int C>
 static void draw(const Band& b) {
   const int64_t strip_floats = (int64_t)b.blocks * C * kBlockPixels;
   __builtin_memset(b.buffer, 0, (size_t)(kBandStrips * strip_floats) * sizeof(float));
@@ -44,12 +34,12 @@ static void draw(const Band& b) {
     for (int k = first_strip(s, b); k <= last; ++k) {
       const float dy0 = (float)(b.y0 + k * kBlock) + 0.5f - s.cy;
       float* p = b.buffer + k * strip_floats + (int64_t)spans.begin[k] * C * kBlockPixels;
-      draw_strip<C, D>(s, dy0, spans.begin[k], spans.end[k], p);
+      draw_strip<C>(s, dy0, spans.begin[k], spans.end[k], p);
     }
   }
 }
 
-void draw_band(const Band& b) { b.planes == 3 ? draw<3, false>(b) : b.detail ? draw<4, true>(b) : draw<4, false>(b); }
+void draw_band(const Band& b) { b.channels == 3 ? draw<3>(b) : draw<4>(b); }
 
 // One row of one channel, block by block; the last block may stick out of the frame.
 GSV_INLINE void store_row(const float* p, int64_t block_floats, int width, float* out) {
@@ -59,8 +49,8 @@ GSV_INLINE void store_row(const float* p, int64_t block_floats, int width, float
 }
 
 void store_planar(const Band& b, float* out, int64_t plane) {
-  const int64_t block_floats = b.planes * kBlockPixels;
-  for (int c = 0; c < b.planes; ++c)
+  const int64_t block_floats = b.channels * kBlockPixels;
+  for (int c = 0; c < b.channels; ++c)
     for (int y = 0; y < b.rows; ++y) {
       const float* p = b.buffer + (y / kBlock) * b.blocks * block_floats + c * kBlockPixels + (y % kBlock) * kBlock;
       store_row(p, block_floats, b.width, out + c * plane + (int64_t)y * b.width);
@@ -93,17 +83,17 @@ GSV_INLINE void pack_rows(I16 rgb, uint8_t* out) {
 
 GSV_INLINE void block_rows(const Band& b, const Rgb8& target, const float* p, uint8_t* rows) {
   I16 q[3];
-  const F16 weight = b.planes == 4 ? splat(1.f) / (load(p + 3 * kBlockPixels) + splat(target.epsilon)) : splat(1.f);
+  const F16 weight = b.channels == 4 ? splat(1.f) / (load(p + 3 * kBlockPixels) + splat(target.epsilon)) : splat(1.f);
   for (int c = 0; c < 3; ++c) {
     F16 v = load(p + c * kBlockPixels);
-    if (b.planes == 4) v = (v + splat(target.background[c])) * weight;
+    if (b.channels == 4) v = (v + splat(target.background[c])) * weight;
     q[c] = quantise(v);
   }
   pack_rows(q[0] | shift_left(q[1], 8) | shift_left(q[2], 16), rows);
 }
 
 void store_rgb8(const Band& b, const Rgb8& target) {
-  const int64_t block_floats = b.planes * kBlockPixels;
+  const int64_t block_floats = b.channels * kBlockPixels;
   for (int k = 0; k * kBlock < b.rows; ++k) {
     const int rows = b.rows - k * kBlock < kBlock ? b.rows - k * kBlock : kBlock;
     const float* p = b.buffer + k * b.blocks * block_floats;

@@ -19,6 +19,7 @@ from gscodec.kernels.place import PlaceSettings
 from . import field as fields
 from . import hashing, mixture, raster, raster_backward, training
 from .binning import Bins, bin_pairs, boxes_of
+from .quantise import quantise
 from .room import Room
 from .splats import Splats
 
@@ -118,7 +119,7 @@ class Quantise(torch.autograd.Function):
             places.append(len(ranges))
             parts += [value.detach()[begin:end] for begin, end in ranges]
             limits += [limit] * len(ranges)
-        found = iter(training.quantise(parts, limits, seed))
+        found = iter(quantise(parts, limits, seed))
         taken = ([next(found) for _ in range(count)] for count in places)
         return tuple(one[0] if len(one) == 1 else torch.cat(one) for one in taken)
 

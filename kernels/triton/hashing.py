@@ -44,8 +44,8 @@ def levels_of(geometry: HashGeometry, device: torch.device) -> Levels:
 
 
 @triton.jit
-def cell(coords, times, p, here, points, scale, side, D: tl.constexpr, TIMED: tl.constexpr, d: tl.constexpr):
-    """Cell, fraction and slope of dimension d: the last one is the time of the frame if TIMED."""
+def _cell(coords, times, p, here, points, scale, side, D: tl.constexpr, TIMED: tl.constexpr, d: tl.constexpr):
+    """Cell, fraction and slope of dimension d: the last dimension is the time of the frame if TIMED."""
     if TIMED:
         if d == D - 1:
             u = tl.load(times + p // points, here, 0.0)
@@ -59,6 +59,19 @@ def cell(coords, times, p, here, points, scale, side, D: tl.constexpr, TIMED: tl
     position = tl.minimum(tl.maximum(free, 0.0), limit)
     cell = tl.floor(position)
     return cell.to(tl.int32), position - cell, tl.where(free > 0, scale, 0.0)
+
+
+@triton.jit
+def cells_of(coords, times, numbers, scales, level, p, here, points, D: tl.constexpr, TIMED: tl.constexpr):
+    """Of a level (vertices a side, row mask, first row), and of the points their cells, fractions and slopes."""
+    side, scale = tl.load(numbers + 3 * level), tl.load(scales + level)
+    grid = side, tl.load(numbers + 3 * level + 1), tl.load(numbers + 3 * level + 2)
+    g0, f0, s0 = _cell(coords, times, p, here, points, scale, side, D, TIMED, 0)
+    g1, f1, s1 = _cell(coords, times, p, here, points, scale, side, D, TIMED, 1)
+    g2, f2, s2 = g0, f0, s0
+    if D == 3:
+        g2, f2, s2 = _cell(coords, times, p, here, points, scale, side, D, TIMED, 2)
+    return grid, (g0, g1, g2), (f0, f1, f2), (s0, s1, s2)
 
 
 @triton.jit
@@ -86,6 +99,15 @@ def side_of(fraction, slope, corner: tl.constexpr, d: tl.constexpr):
 
 
 @triton.jit
+def weight_of(fractions, slopes, corner: tl.constexpr, D: tl.constexpr):
+    """Weight of a corner of the cell."""
+    weight = side_of(fractions[0], slopes[0], corner, 0)[0] * side_of(fractions[1], slopes[1], corner, 1)[0]
+    if D == 3:
+        weight *= side_of(fractions[2], slopes[2], corner, 2)[0]
+    return weight
+
+
+@triton.jit
 def _encode(
     coords, times, table, numbers, scales, out, count, points, width,
     D: tl.constexpr, F: tl.constexpr, TIMED: tl.constexpr, P1: tl.constexpr, P2: tl.constexpr, BLOCK: tl.constexpr,
@@ -93,20 +115,12 @@ def _encode(
     level = tl.program_id(1)
     p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here = p < count
-    side, mask = tl.load(numbers + 3 * level), tl.load(numbers + 3 * level + 1)
-    offset, scale = tl.load(numbers + 3 * level + 2), tl.load(scales + level)
-    g0, f0, s0 = cell(coords, times, p, here, points, scale, side, D, TIMED, 0)
-    g1, f1, s1 = cell(coords, times, p, here, points, scale, side, D, TIMED, 1)
-    g2, f2, s2 = g0, f0, s0
-    if D == 3:
-        g2, f2, s2 = cell(coords, times, p, here, points, scale, side, D, TIMED, 2)
+    grid, cells, fractions, slopes = cells_of(coords, times, numbers, scales, level, p, here, points, D, TIMED)
     feature = tl.arange(0, F)
     total = tl.zeros([BLOCK, F], tl.float32)
     for corner in tl.static_range(1 << D):
-        row = vertex(g0, g1, g2, side, mask, offset, corner, D, P1, P2)
-        weight = side_of(f0, s0, corner, 0)[0] * side_of(f1, s1, corner, 1)[0]
-        if D == 3:
-            weight *= side_of(f2, s2, corner, 2)[0]
+        row = vertex(*cells, *grid, corner, D, P1, P2)
+        weight = weight_of(fractions, slopes, corner, D)
         total += weight[:, None] * tl.load(table + row[:, None] * F + feature[None, :], here[:, None], 0.0)
     tl.store(out + p[:, None] * width + level * F + feature[None, :], total, here[:, None])
 
@@ -121,24 +135,18 @@ def _encode_backward(
     level = tl.program_id(1)
     p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     here = p < count
-    side, mask = tl.load(numbers + 3 * level), tl.load(numbers + 3 * level + 1)
-    offset, scale = tl.load(numbers + 3 * level + 2), tl.load(scales + level)
-    g0, f0, s0 = cell(coords, times, p, here, points, scale, side, D, TIMED, 0)
-    g1, f1, s1 = cell(coords, times, p, here, points, scale, side, D, TIMED, 1)
-    g2, f2, s2 = g0, f0, s0
-    if D == 3:
-        g2, f2, s2 = cell(coords, times, p, here, points, scale, side, D, TIMED, 2)
+    grid, cells, fractions, slopes = cells_of(coords, times, numbers, scales, level, p, here, points, D, TIMED)
     feature = tl.arange(0, F)
     g = tl.load(grad + p[:, None] * width + level * F + feature[None, :], here[:, None], 0.0)
     small = g * tl.load(unit)
     d0, d1, d2 = tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32), tl.zeros([BLOCK], tl.float32)
     for corner in tl.static_range(1 << D):
-        row = vertex(g0, g1, g2, side, mask, offset, corner, D, P1, P2)
-        w0, c0 = side_of(f0, s0, corner, 0)
-        w1, c1 = side_of(f1, s1, corner, 1)
+        row = vertex(*cells, *grid, corner, D, P1, P2)
+        w0, c0 = side_of(fractions[0], slopes[0], corner, 0)
+        w1, c1 = side_of(fractions[1], slopes[1], corner, 1)
         weight, w2, c2 = w0 * w1, 1.0, 0.0
         if D == 3:
-            w2, c2 = side_of(f2, s2, corner, 2)
+            w2, c2 = side_of(fractions[2], slopes[2], corner, 2)
             weight *= w2
         place = row[:, None] * F + feature[None, :]
         tl.atomic_add(sums + place, (weight[:, None] * small).to(tl.int64), here[:, None], sem="relaxed")
@@ -155,9 +163,26 @@ def _encode_backward(
             tl.store(target + 2, d2, here)
 
 
-def _settings(geometry: HashGeometry, timed: bool) -> dict[str, object]:
-    primes = {"P1": HASH_PRIMES[1], "P2": HASH_PRIMES[2]}
-    return {"D": geometry.dims, "F": geometry.feature_count, "TIMED": timed, "BLOCK": _BLOCK, **primes}
+def _start(
+    kernel: object,
+    geometry: HashGeometry,
+    coords: Tensor,
+    table: Tensor,
+    times: Tensor | None,
+    *more: Tensor,
+    **settings: bool,
+) -> None:
+    """Start a kernel for all points, levels and times."""
+    levels, count = levels_of(geometry, coords.device), _count(coords, times)
+    arrays = coords, coords if times is None else times, table, levels.numbers, levels.scales, *more
+    sizes = count, max(1, len(coords)), geometry.width
+    constants = {"D": geometry.dims, "F": geometry.feature_count, "TIMED": times is not None, "BLOCK": _BLOCK}
+    constants |= {"P1": HASH_PRIMES[1], "P2": HASH_PRIMES[2], **settings}
+    launch(kernel, (triton.cdiv(count, _BLOCK), geometry.level_count), *arrays, *sizes, **constants)
+
+
+def _count(coords: Tensor, times: Tensor | None) -> int:
+    return len(coords) * (1 if times is None else len(times))
 
 
 def hash_encode(coords: Tensor, table: Tensor, geometry: HashGeometry, times: Tensor | None = None) -> Tensor:
@@ -169,13 +194,8 @@ def hash_encode(coords: Tensor, table: Tensor, geometry: HashGeometry, times: Te
     coords, table, times = _checked(coords, table, geometry, times)
     if tcnn.asked_for():
         return tcnn.hash_encode(_with_times(coords, times), table, geometry).detach()
-    count = len(coords) * (1 if times is None else len(times))
-    out = torch.empty(count, geometry.width, device=coords.device)
-    levels = levels_of(geometry, coords.device)
-    arrays = coords, coords if times is None else times, table, levels.numbers, levels.scales, out
-    grid = (triton.cdiv(count, _BLOCK), geometry.level_count)
-    sizes = count, max(1, len(coords)), geometry.width
-    launch(_encode, grid, *arrays, *sizes, **_settings(geometry, times is not None))
+    out = torch.empty(_count(coords, times), geometry.width, device=coords.device)
+    _start(_encode, geometry, coords, table, times, out)
     return out
 
 
@@ -190,12 +210,11 @@ def hash_encode_backward(
 ) -> tuple[Tensor, Tensor | None]:
     """(dtable [entries, F], dcoords [N, D] or None with `times` or if not wanted). Raises ShapeError, BackendError."""
     coords, table, times = _checked(coords, table, geometry, times)
-    count = len(coords) * (1 if times is None else len(times))
+    count = _count(coords, times)
     grad = tensor("grad", grad, (count, geometry.width))
     want_coords = want_coords and times is None
     if tcnn.asked_for():
         return tcnn.hash_encode_backward(_with_times(coords, times), table, geometry, grad, want_coords=want_coords)
-    levels = levels_of(geometry, coords.device)
     # The largest power of two with which no sum overflows, and float32 holds it; it stays on the device.
     largest = grad.abs().amax() if grad.numel() else grad.new_zeros(())
     terms = max(1, count << geometry.dims).bit_length()
@@ -203,10 +222,7 @@ def hash_encode_backward(
     sums = torch.zeros(table.shape, dtype=torch.int64, device=table.device)
     shape = (geometry.level_count, len(coords), geometry.dims) if want_coords else (0,)
     dcoords = torch.zeros(shape, device=coords.device)
-    arrays = coords, coords if times is None else times, table, levels.numbers, levels.scales, grad, unit, sums, dcoords
-    grid = (triton.cdiv(count, _BLOCK), geometry.level_count)
-    sizes = count, max(1, len(coords)), geometry.width
-    launch(_encode_backward, grid, *arrays, *sizes, COORDS=want_coords, **_settings(geometry, times is not None))
+    _start(_encode_backward, geometry, coords, table, times, grad, unit, sums, dcoords, COORDS=want_coords)
     # A gradient that is not finite has no place among integers: all of the table's gradient becomes NaN.
     dtable = (sums.double() / unit.double() + 0 * largest.double()).float()
     return dtable, dcoords.sum(0) if want_coords else None

@@ -22,6 +22,7 @@ from . import field as fields
 from . import hashing, mixture, optimiser, raster, training
 from .binning import Bins
 from .launch import default_device, engine_name
+from .quantise import quantise as _quantise
 from .raster_backward import rasterize_backward as _backward
 from .splats import Splats, bin_splats
 
@@ -117,7 +118,7 @@ def place_backward(
 def quantise(values: Sequence[Array], steps: Sequence[Array | int], seed: int | None) -> list[Array]:
     """See `gscodec.kernels.quantise`."""
     sent = [step if isinstance(step, int) else _send(np.asarray(step, np.float32))[0] for step in steps]
-    return list(_fetch(*training.quantise(_send(*values), sent, seed)))
+    return list(_fetch(*_quantise(_send(*values), sent, seed)))
 
 
 def hash_encode(coords: Array, table: Array, geometry: HashGeometry) -> Array:

@@ -16,7 +16,7 @@ from torch import Tensor
 from gscodec.kernels.constants import HASH_PRIMES
 from gscodec.kernels.encoding import HashGeometry
 
-from .hashing import cell, levels_of, side_of, vertex
+from .hashing import cells_of, levels_of, vertex, weight_of
 from .launch import INTERPRETED, launch
 
 MAX_FUSED = 128  # hidden units; more spill out of the registers of a program
@@ -40,17 +40,12 @@ def _heads(
     layer = tl.load(fixed + n[:, None] * hidden + unit[None, :], here[:, None] & used[None, :], 0.0)
     layer += tl.load(of_time + frame * hidden + unit, used, 0.0)[None, :]
     for level in range(level_count):
-        r, mask = tl.load(numbers + 3 * level), tl.load(numbers + 3 * level + 1)
-        offset, scale = tl.load(numbers + 3 * level + 2), tl.load(scales + level)
-        g0, f0, s0 = cell(places, times, p, here, points, scale, r, 3, True, 0)
-        g1, f1, s1 = cell(places, times, p, here, points, scale, r, 3, True, 1)
-        g2, f2, s2 = cell(places, times, p, here, points, scale, r, 3, True, 2)
+        grid, cells, fractions, slopes = cells_of(places, times, numbers, scales, level, p, here, points, 3, True)
         for k in tl.static_range(F):
             feature = tl.zeros([POINTS], tl.float32)
             for corner in tl.static_range(8):
-                row = vertex(g0, g1, g2, r, mask, offset, corner, 3, P1, P2)
-                weight = side_of(f0, s0, corner, 0)[0] * side_of(f1, s1, corner, 1)[0] * side_of(f2, s2, corner, 2)[0]
-                feature += weight * tl.load(table + row * F + k, here, 0.0)
+                row = vertex(*cells, *grid, corner, 3, P1, P2)
+                feature += weight_of(fractions, slopes, corner, 3) * tl.load(table + row * F + k, here, 0.0)
             column = tl.load(w_dynamic + unit * width + level * F + k, used, 0.0)
             layer += feature[:, None] * column[None, :]
     layer = tl.maximum(layer, 0.0)

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: MIT
-"""Placing Gaussians for training, with gradients, and rounding to steps. Imports torch and triton.
+"""Placing Gaussians for training, with gradients. Imports torch and triton.
 
-As `gscodec.kernels.place` and `.quantise` define them, except that nothing is gathered: all Gaussians go along, and
-those whose window is shut get a mean that is not a number, so that they are not drawn and have no gradient.
+As `gscodec.kernels.place` defines it, except that nothing is gathered: all Gaussians go along, and those whose window
+is shut get a mean that is not a number, so that they are not drawn and have no gradient.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 import triton
 import triton.language as tl
@@ -17,7 +16,6 @@ from torch import Tensor
 
 from gscodec.kernels.errors import ShapeError
 from gscodec.kernels.place import PlaceSettings
-from gscodec.kernels.quantise import LEAST_RANGE
 from gscodec.kernels.reference_place import LEAST_WEIGHT, REACH, SLOPE_WIDTH
 
 from .launch import INTERPRETED, launch, tensor
@@ -33,6 +31,19 @@ def _ramp(x):
 @triton.jit
 def _logistic(x):
     return 1 / (1 + tl.exp(-x))
+
+
+@triton.jit
+def _members(rows, tau, count, EACH: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr):
+    """Gaussians that take part: their places among them, which exist, their rows among all, their times."""
+    p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
+    here = p < count
+    row, t = p, tl.zeros([BLOCK], tl.float32) + tl.load(tau)
+    if ROWS:
+        row = tl.load(rows + p, here, 0)
+    if EACH:
+        t = tl.load(tau + p, here, 0.0)
+    return p, here, row, t
 
 
 @triton.jit
@@ -54,6 +65,18 @@ def _colour(colour, drift, offset, row, p, here, tau, scale, k: tl.constexpr, DR
 
 
 @triton.jit
+def _factors(shape, row, here, LOG: tl.constexpr):
+    """1 / l11, 1 / l22 and l21 / l22."""
+    s0, s1 = tl.load(shape + 3 * row, here, 1.0), tl.load(shape + 3 * row + 1, here, 0.0)
+    s2 = tl.load(shape + 3 * row + 2, here, 1.0)
+    first, second, ratio = tl.exp(-s0), tl.exp(-s2), s1
+    if not LOG:
+        first, second = 1 / s0, 1 / s2
+        ratio = s1 * second
+    return first, second, ratio
+
+
+@triton.jit
 def _place_forward(
     mean, shape, colour, motion, drift, window, field_mean, field_colour, rows, tau, matrix, out_mean, out_conic,
     out_feature, count, index, edge, mean_scale, colour_scale,
@@ -61,13 +84,7 @@ def _place_forward(
     CHANNELS: tl.constexpr, EACH: tl.constexpr, ROWS: tl.constexpr, SHUT: tl.constexpr, SLOPE: tl.constexpr,
     REACH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here = p < count
-    row, t = p, tl.zeros([BLOCK], tl.float32) + tl.load(tau)
-    if ROWS:
-        row = tl.load(rows + p, here, 0)
-    if EACH:
-        t = tl.load(tau + p, here, 0.0)
+    p, here, row, t = _members(rows, tau, count, EACH, ROWS, BLOCK)
     x, y = tl.load(mean + 2 * row, here, 0.0), tl.load(mean + 2 * row + 1, here, 0.0)
     power = t
     for k in tl.static_range(DEGREE):
@@ -84,12 +101,7 @@ def _place_forward(
         x = tl.where(taking, x, float("nan"))
     tl.store(out_mean + 2 * p, x, here)
     tl.store(out_mean + 2 * p + 1, y, here)
-    s0, s1 = tl.load(shape + 3 * row, here, 1.0), tl.load(shape + 3 * row + 1, here, 0.0)
-    s2 = tl.load(shape + 3 * row + 2, here, 1.0)
-    first, second, ratio = tl.exp(-s0), tl.exp(-s2), s1
-    if not LOG:
-        first, second = 1 / s0, 1 / s2
-        ratio = s1 * second
+    first, second, ratio = _factors(shape, row, here, LOG)
     tl.store(out_conic + 3 * p, (1 + ratio * ratio) * first * first, here)
     tl.store(out_conic + 3 * p + 1, -ratio * first * second, here)
     tl.store(out_conic + 3 * p + 2, second * second, here)
@@ -112,13 +124,7 @@ def _place_backward(
     REACH: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """Writes the rows that take part; the others must be zero already."""
-    p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here = p < count
-    row, t = p, tl.zeros([BLOCK], tl.float32) + tl.load(tau)
-    if ROWS:
-        row = tl.load(rows + p, here, 0)
-    if EACH:
-        t = tl.load(tau + p, here, 0.0)
+    p, here, row, t = _members(rows, tau, count, EACH, ROWS, BLOCK)
     rise, fall, weight = t * 0, t * 0, t * 0 + 1
     if WINDOW:
         rise, fall, taking = _life(window, row, here, index, edge, SHUT, SLOPE, REACH)
@@ -158,12 +164,7 @@ def _place_backward(
 
 @triton.jit
 def _store_shape(shape, gconic, dshape, row, p, here, LOG: tl.constexpr):
-    s0, s1 = tl.load(shape + 3 * row, here, 1.0), tl.load(shape + 3 * row + 1, here, 0.0)
-    s2 = tl.load(shape + 3 * row + 2, here, 1.0)
-    first, second, ratio = tl.exp(-s0), tl.exp(-s2), s1
-    if not LOG:
-        first, second = 1 / s0, 1 / s2
-        ratio = s1 * second
+    first, second, ratio = _factors(shape, row, here, LOG)
     a, b = tl.load(gconic + 3 * p, here, 0.0), tl.load(gconic + 3 * p + 1, here, 0.0)
     c = tl.load(gconic + 3 * p + 2, here, 0.0)
     dratio = 2 * a * ratio * first * first - b * first * second
@@ -172,29 +173,11 @@ def _store_shape(shape, gconic, dshape, row, p, here, LOG: tl.constexpr):
     if LOG:
         dfirst, dsecond = -dfirst * first, -dsecond * second
     else:
-        dfirst, dsecond = -dfirst * first * first, -(dsecond + dratio * s1) * second * second
+        dfirst, dsecond = -dfirst * first * first, -(dsecond * second + dratio * ratio) * second
         dratio *= second
     tl.store(dshape + 3 * row, dfirst, here)
     tl.store(dshape + 3 * row + 1, dratio, here)
     tl.store(dshape + 3 * row + 2, dsecond, here)
-
-
-@triton.jit
-def _noise(x, step, out, count, columns, first, second, PER: tl.constexpr, BLOCK: tl.constexpr):
-    """x plus uniform noise of one step: the counter hash of `quantise`, so that a seed means the same everywhere."""
-    i = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
-    here = i < count
-    h = i.to(tl.uint32) + tl.cast(first, tl.uint32)
-    h = (h ^ (h >> 16)) * 0x7FEB352D + tl.cast(second, tl.uint32)
-    h = (h ^ (h >> 15)) * 0x846CA68B
-    h = (h ^ (h >> 16)) * 0x7FEB352D
-    unit = ((h ^ (h >> 15)) >> 8).to(tl.float32) / 16777216 - 0.5
-    place = i
-    if PER == "column":
-        place = i % columns
-    elif PER == "array":
-        place = i * 0
-    tl.store(out + i, tl.load(x + i, here, 0.0) + unit * tl.load(step + place, here, 0.0), here)
 
 
 def place(
@@ -268,26 +251,3 @@ def _checked(
 
 def _matrix(settings: PlaceSettings, device: torch.device) -> Tensor:
     return torch.tensor(settings.matrix, dtype=torch.float32, device=device)
-
-
-def quantise(values: Sequence[Tensor], steps: Sequence[Tensor | int], seed: int | None = None) -> list[Tensor]:
-    """See `gscodec.kernels.quantise`; nothing waits for the device. Raises ShapeError, BackendError."""
-    return [_quantise(x.detach(), step, seed, i) for i, (x, step) in enumerate(zip(values, steps, strict=True))]
-
-
-def _quantise(x: Tensor, step: Tensor | int, seed: int | None, number: int) -> Tensor:
-    per = "value"
-    if isinstance(step, int):
-        largest = x.abs().amax() if x.numel() else x.new_zeros(())
-        step, per = (largest.double().clamp_min(LEAST_RANGE) / step).float(), "array"
-    elif step.ndim == 1 and x.ndim > 1:
-        per = "column"
-    if seed is None:
-        return torch.round(x / step) * step
-    x, step = x.contiguous(), step.detach().contiguous()
-    words = seed & 0xFFFFFFFF, ((seed >> 32) + 0x9E3779B9 * number) & 0xFFFFFFFF
-    first, second = (int(np.uint32(word).view(np.int32)) for word in words)
-    out, count = torch.empty_like(x), x.numel()
-    columns = x.shape[-1] if x.ndim else 1
-    launch(_noise, (triton.cdiv(count, _BLOCK),), x, step, out, count, columns, first, second, PER=per, BLOCK=_BLOCK)
-    return out

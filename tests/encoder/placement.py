@@ -23,7 +23,7 @@ from gscodec_cli.encoder.model import keep_in_range
 from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.presets import PROFILES
 
-MODULES = ("binning", "hashing", "mixture", "network", "optimiser", "raster", "raster_backward", "training")
+MODULES = ("binning", "hashing", "mixture", "network", "optimiser", "quantise", "raster", "raster_backward", "training")
 
 
 def stand_in() -> None:

@@ -76,7 +76,7 @@ def main() -> None:
     launching.tensor = lambda name, value, shape, dtype=torch.float32: value.detach().contiguous()
     from gscodec import kernels
     from gscodec.kernels import HashGeometry
-    from gscodec.kernels.triton import field, hashing, mixture, optimiser, place, raster, splats, training
+    from gscodec.kernels.triton import field, hashing, mixture, optimiser, place, quantise, raster, splats, training
 
     def zeros(*shape: int) -> torch.Tensor:
         return torch.zeros(shape)
@@ -113,7 +113,7 @@ def main() -> None:
         placed = training.place(settings, rows, zeros(9 if used else 1), params)
         training.place_backward(settings, rows, zeros(9 if used else 1), params, placed)
     for steps in (zeros(3), zeros(9, 3), 7):
-        training.quantise([zeros(9, 3)], [steps], 5)
+        quantise.quantise([zeros(9, 3)], [steps], 5)
     print("\n".join(sorted(compiled.values())))
 
 

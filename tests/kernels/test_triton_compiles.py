@@ -17,9 +17,12 @@ KERNELS = ["_adam", "_add_parts", "_backward", "_bits", "_boxes", "_encode", "_e
 KERNELS += ["_forward", "_heads", "_noise", "_pairs", "_place", "_place_backward", "_place_forward"]
 
 
+@pytest.mark.parametrize(
+    "capability", [pytest.param("80", marks=pytest.mark.slow), "90", pytest.param("120", marks=pytest.mark.slow)]
+)
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
-def test_every_kernel_compiles_and_keeps_its_numbers_in_registers():
-    command = [sys.executable, "-m", "tests.kernels.compile_triton", "90"]
+def test_every_kernel_compiles_and_keeps_its_numbers_in_registers(capability):
+    command = [sys.executable, "-m", "tests.kernels.compile_triton", capability]
     environment = {**os.environ, "TRITON_INTERPRET": "0"}
     result = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=600

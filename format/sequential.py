@@ -30,25 +30,24 @@ from .chunks import (
     index_entries,
     read_chunk_header,
 )
-from .errors import FormatError, Place
+from .errors import FormatError, LimitError, Place
 from .faults import Fault, fault_of
 from .limits import Limits
 from .media import MediaOrder
+from .resync import ENDLESS, PutBackFile
 from .schema import LE64, FieldStream
 from .sequence import sequence_header
 from .source import GopOrder, GopSource
 
 MOST_FAULTS = 1000  # then the rest counts as lost
-PIECE = 1 << 20  # bytes asked for at once: a length that lies takes no memory
 KEPT = 2  # payloads that can be asked for again
-ENDLESS = 1 << 62
 
 
 class SequentialReader(GopSource):
     """GoPs in order, each as soon as it is whole; `gop_table` grows. Everything that is read is checked.
 
     `file` needs only `read`. The chunk ENDF ends the stream; nothing is read beyond it. `lenient`: a damaged chunk
-    becomes an entry of `faults` and is passed over while the next one can be found; at a cut the stream just ends.
+    becomes an entry of `faults` and is passed over up to the next whole one; at a cut the stream just ends.
     Raises FormatError, LimitError, OSError.
     """
 
@@ -60,7 +59,7 @@ class SequentialReader(GopSource):
         self.gop_table: list[GopEntry] = []
         self.faults: list[Fault] = []
         self.ended = False
-        self._file, self._before = file, ""
+        self._file, self._before = PutBackFile(file), ""
         self._index: Chunk | None = None
         self._payloads: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
         self._media, self._media_bytes = MediaOrder(), 0
@@ -76,26 +75,43 @@ class SequentialReader(GopSource):
 
     def _take(self, length: int) -> bytes:
         """Up to `length` bytes; fewer only at the end."""
-        pieces, left = [], length
-        while left and (piece := self._file.read(min(left, PIECE))):
-            pieces.append(piece)
-            left -= len(piece)
-        self.size += length - left
-        return b"".join(pieces)
+        data = self._file.take(length)
+        self.size = self._file.offset
+        return data
 
     def _chunk(self) -> tuple[Chunk, bytes]:
-        """The next chunk and its payload. After an error the stream is at the next chunk, or `ended`."""
+        """The next chunk and its payload. After an error what was taken of it is in `_body`."""
         self.ended, self._kind, offset = True, "", self.size
-        head = self._take(FRAMING - 4)
-        validate.file_ends_with_end(Place(offset), bool(head))
-        validate.bytes_are_there(Place(offset), FRAMING - 4, len(head))
-        chunk = read_chunk_header(head, offset, ENDLESS)
+        self._body = self._take(FRAMING - 4)
+        validate.file_ends_with_end(Place(offset), bool(self._body))
+        validate.bytes_are_there(Place(offset), FRAMING - 4, len(self._body))
+        chunk = read_chunk_header(self._body, offset, ENDLESS)
         self._kind = chunk.kind
-        self.limits.check("chunk_bytes", chunk.payload_length)
-        body = head + self._take(chunk.length - len(head))
-        validate.bytes_are_there(Place(offset, chunk.kind), chunk.length, len(body))
+        self._check_length(chunk)
+        self._body += self._take(chunk.length - len(self._body))
+        validate.bytes_are_there(Place(offset, chunk.kind), chunk.length, len(self._body))
+        payload = checked_payload(chunk, self._body)
+        self.ended, self._body = False, b""
+        return chunk, payload
+
+    def _check_length(self, chunk: Chunk) -> None:
+        """Raise LimitError for a chunk that is too long; where damage is passed over, FormatError: it may be a lie."""
+        try:
+            self.limits.check("chunk_bytes", chunk.payload_length)
+        except LimitError as error:
+            if not self.lenient:
+                raise
+            raise FormatError(str(error), offset=chunk.offset, chunk=chunk.kind) from None
+
+    def _pass_over(self) -> None:
+        """After an error in a chunk's framing or CRC, go on to the next whole one: behind it if its length is right."""
+        body, self._body = self._body, b""
+        is_whole = len(body) >= FRAMING and len(body) == FRAMING + int.from_bytes(body[5:9], "little")
         self.ended = False
-        return chunk, checked_payload(chunk, body)
+        if not (is_whole and self._file.is_beginning()):
+            self._file.put_back(body[1:])
+            self.ended = not self._file.find_chunk(self.limits.chunk_bytes)
+        self.size = self._file.offset
 
     def advance(self) -> bool:
         """Read until one more GoP is whole; False if the stream has ended."""
@@ -107,6 +123,8 @@ class SequentialReader(GopSource):
             except FormatError as error:
                 if not self.lenient:
                     raise
+                if self._body:
+                    self._pass_over()
                 self.faults.append(fault_of(error, offset, self.size - offset, self._kind))
                 self.ended |= len(self.faults) >= MOST_FAULTS
         return self.gop_count > known

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import time
 
 import pytest
 
@@ -11,6 +12,7 @@ from gscodec.format.container import ContainerReader
 from gscodec.format.describe import file_bits
 from gscodec.format.errors import FormatError, LimitError
 from gscodec.format.limits import Limits
+from gscodec.format.salvage import SalvagedReader
 from gscodec.format.sequential import SequentialReader
 from tests.conformance.broken import base, broken_files
 from tests.conformance.vectors import VECTORS
@@ -101,3 +103,35 @@ def test_lenient_passes_over_damage_and_ends_at_a_cut() -> None:
     assert "cut short" in stream.faults[-1].message
     cut = SequentialReader(Pipe(bytes(data[: table[1].offset + 9])), lenient=True)
     assert (list(cut.indices()), cut.missing()) == ([0], [(2, 6)])
+
+
+@pytest.mark.parametrize("name", ["paths", "main", "chain"])
+@pytest.mark.parametrize("byte", range(12))
+def test_lenient_finds_the_next_chunk_where_type_or_length_is_damaged(name: str, byte: int) -> None:
+    whole = ContainerReader(base(name))
+    for entry in whole.gop_table:
+        for bit in (0, 3, 7):
+            data = bytearray(base(name))
+            data[entry.offset + byte] ^= 1 << bit
+            stream, salvaged = SequentialReader(Pipe(bytes(data)), lenient=True), SalvagedReader(bytes(data))
+            assert len(list(stream.indices())) == salvaged.gop_count
+            assert stream.gop_table == salvaged.gop_table
+            assert stream.missing() == salvaged.missing() != []
+            assert stream.faults[0].offset == entry.offset
+            assert stream.faults[0].length == salvaged.faults[0].length
+            assert stream.size == len(data)
+
+
+def test_the_search_for_the_next_chunk_is_bounded() -> None:
+    data, table = base("paths"), ContainerReader(base("paths")).gop_table
+    cut = table[1].offset
+    lies = b"GOPD\x01\xff\xff\xff\x0f" * 300_000  # each says that 256 MiB follow
+    stream = SequentialReader(io.BytesIO(data[:cut] + b"?" * 9 + lies + data[cut:]), lenient=True)
+    began = time.process_time()
+    assert len(list(stream.indices())) <= len(table)
+    assert time.process_time() - began < 5
+    assert stream.faults[0].length >= 9
+    garbage = bytes(range(256)) * 20_000
+    stream = SequentialReader(io.BytesIO(data[:cut] + garbage + data[cut:]), Limits(chunk_bytes=1 << 16), lenient=True)
+    assert len(list(stream.indices())) == len(table)
+    assert (stream.faults[0].offset, stream.faults[0].length) == (cut, len(garbage))

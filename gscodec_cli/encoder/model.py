@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,14 +29,19 @@ COLOUR_SCALE = 0.5
 YCC = torch.tensor(
     [[3**-0.5, 3**-0.5, 3**-0.5], [2**-0.5, 0.0, -(2**-0.5)], [6**-0.5, -2 * 6**-0.5, 6**-0.5]], dtype=torch.float32
 )
-_YCC_THERE: dict[torch.device, Tensor] = {}
 _YCC_ROWS = tuple(tuple(row) for row in YCC.tolist())
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
+@lru_cache(maxsize=16)
+def _constant(numbers: tuple[Any, ...], device: torch.device) -> Tensor:
+    """Numbers that stay the same, float32, sent to a device once: each time would be to wait for a GPU."""
+    return torch.tensor(numbers, dtype=torch.float32, device=device)
+
+
 def ycc(like: Tensor) -> Tensor:
     """YCC on the device of `like`."""
-    return _YCC_THERE.setdefault(like.device, YCC.to(like.device)) if like.is_cuda else YCC
+    return _constant(_YCC_ROWS, like.device) if like.is_cuda else YCC
 
 
 def field_geometries(layout: HashLayout) -> tuple[HashGeometry, HashGeometry]:
@@ -154,7 +161,7 @@ class GopModel:
 
     def unit(self) -> Tensor:
         """[2] size in px as (width, height), which maps means to [0, 1]."""
-        return torch.tensor([self.size[1], self.size[0]], dtype=torch.float32)
+        return _constant((self.size[1], self.size[0]), self.params["mean"].device)
 
     def frame(
         self, index: float, view: dict[str, Tensor], threads: int, still: bool = False, gain: Tensor | None = None
@@ -183,7 +190,7 @@ class GopModel:
         self, index: float, view: dict[str, Tensor], threads: int, still: bool = False, gain: Tensor | None = None
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the rasteriser sums for a frame: mean [n, 2], conic [n, 3], feature [n, 3 or 4] (SPEC 7.7)."""
-        tools, active, tau = self.tools, None, torch.tensor([2.0 * index / self.frames])
+        tools, active, tau = self.tools, None, torch.full((1,), 2.0 * index / self.frames)
         moving: list[Tensor | None] = [None] * 5  # motion, drift, window and the field's two outputs
         if not still:
             there = ("motion", tools.motion_degree > 0), ("drift", tools.drift), ("window", tools.window)

@@ -8,6 +8,7 @@ is shut get a mean that is not a number, so that they are not drawn and have no 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import torch
 import triton
@@ -191,7 +192,7 @@ def place(
     device = given[0].device
     out = torch.empty(count, 2, device=device), torch.empty(count, 3, device=device)
     feature = torch.empty(count, 3 + settings.weighted, device=device)
-    arrays = *given, rows if rows is not None else given[0], tau, _matrix(settings, device), *out, feature
+    arrays = *given, rows if rows is not None else given[0], tau, _matrix(settings.matrix, device), *out, feature
     launch(_place_forward, (triton.cdiv(count, _BLOCK),), *arrays, count, *numbers, **switches)
     return *out, feature
 
@@ -210,7 +211,7 @@ def place_backward(
     found = [None if value is None else torch.zeros(value.shape, device=value.device) for value in parameters]
     targets = [given[0] if value is None else value for value in found]
     inputs = given[1], given[2], given[4], given[5], given[7], rows if rows is not None else given[0], tau
-    arrays = *inputs, _matrix(settings, given[0].device), *checked, *targets
+    arrays = *inputs, _matrix(settings.matrix, given[0].device), *checked, *targets
     launch(_place_backward, (triton.cdiv(count, _BLOCK),), *arrays, count, *numbers, **switches)
     return found
 
@@ -249,5 +250,7 @@ def _checked(
     return given, count, switches, tuple(map(float, numbers))
 
 
-def _matrix(settings: PlaceSettings, device: torch.device) -> Tensor:
-    return torch.tensor(settings.matrix, dtype=torch.float32, device=device)
+@lru_cache(maxsize=16)
+def _matrix(rows: tuple[tuple[float, float, float], ...], device: torch.device) -> Tensor:
+    """A matrix on a device, sent once: each time would be to wait for the device."""
+    return torch.tensor(rows, dtype=torch.float32, device=device)

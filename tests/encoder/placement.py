@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import importlib
 import itertools
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
+from torch.overrides import TorchFunctionMode
 
 from gscodec.kernels import registry
 from gscodec_cli.encoder import compression
@@ -39,6 +41,18 @@ def stand_in() -> None:
     torch.optim.Adam = lambda groups, fused, **options: adam(groups, foreach=False, **options)  # type: ignore
 
 
+class NothingIsSent(TorchFunctionMode):
+    """Refuses to make tensors of numbers and to move tensors between devices: on a GPU the host would wait for it."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        made = func in (torch.tensor, torch.as_tensor) and found.is_cuda
+        moved = func in (torch.Tensor.to, torch.Tensor.cuda) and found.is_cuda != args[0].is_cuda
+        if made or moved:
+            raise RuntimeError(f"{func.__name__} waits for the GPU")
+        return found
+
+
 def check(profile: str) -> None:
     """The key frame, steps with and without coding, importance and births."""
     compression._level_rows = lambda entries: tuple(itertools.pairwise([0, *itertools.accumulate(entries)]))
@@ -47,16 +61,20 @@ def check(profile: str) -> None:
     no_generator: Any = None  # one of a GPU cannot be made here
     model = key_frame_model(frames[0].float().div_(255), 30, tools, 3, no_generator)
     model.params = {name: value.detach().requires_grad_() for name, value in model.params.items()}
-    for still in (True, False):
-        model.loss(1, model.params, frames[1], 0, still=still).backward()
+    for watch in (nullcontext(), NothingIsSent()):  # constants are sent in the first step
+        with watch:
+            for still in (True, False):
+                model.loss(1, model.params, frames[1], 0, still=still).backward()
+            keep_in_range(model)
     Optimiser([(value, 0.1) for value in model.params.values()], 0).step(0.5)
     keep_in_range(model)
     if profile == "main":  # the codebooks of stgv are made from numbers
         coded = compression.Compression(model, no_generator)
         for coding in (compression.Coding.NOISE, compression.Coding.ROUND):
             coded.prepare(coding)
-            loss = model.loss(2, coded.view(coding), frames[2], 0) + coded.rate() + coded.penalty()
-            loss.backward()
+            with NothingIsSent():
+                loss = model.loss(2, coded.view(coding), frames[2], 0) + coded.rate() + coded.penalty()
+                loss.backward()
     gain = torch.ones(30, 1, requires_grad=True)
     picture = model.frame(0, {name: value.detach() for name, value in model.params.items()}, 0, gain=gain)
     torch.autograd.grad(picture, gain, torch.zeros_like(picture))
@@ -67,12 +85,17 @@ def check(profile: str) -> None:
 
 
 def main() -> None:
-    """Check both profiles, and that a tensor left behind is noticed."""
+    """Check both profiles, and that a tensor left behind or sent is noticed."""
     stand_in()
     try:
         torch.zeros(3, device="meta") + torch.zeros(3)
     except RuntimeError:
         print("mixtures are refused")
+    try:
+        with torch.device("meta"), NothingIsSent():
+            torch.tensor([1.0])
+    except RuntimeError:
+        print("numbers are refused")
     with torch.device("meta"):
         for profile in ("main", "stgv"):
             check(profile)

@@ -6,6 +6,7 @@ Imports numpy, constriction (rANS) and the format's own modules.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import constriction
@@ -19,8 +20,11 @@ from .schema import SVAR, U8, UVAR, FieldStream
 
 FIXED, STATIC, HYBRID = 0, 1, 2
 ENTROPY_MODELS = {FIXED: "fixed", STATIC: "static", HYBRID: "hybrid"}
-MAX_TOKENS = 128  # values below 2^32
+LARGEST_TOKEN = 127  # magnitudes below 2^32
 MAX_GAP_TOKENS = 192  # values below 2^48
+
+TABLE_BITS = 2.5  # of a table, per symbol that occurs
+CLOSE, SMALL = 1.1, 128  # a static table is tried if roughly as good as tokens, or of so few symbols
 
 Symbols = NDArray[np.int64]
 
@@ -56,25 +60,29 @@ def rans_decode(words: bytes, count: int, classes: tables.Classes, at: Place) ->
 # Hybrid tokens
 
 
-def tokenise(values: NDArray[np.uint64]) -> tuple[Symbols, NDArray[np.uint64], NDArray[np.int64]]:
-    """(tokens, raw bits, raw widths) of [n] values below 2^48 (SPEC 7.4)."""
-    log2 = np.frexp(values.astype(np.float64))[1].astype(np.int64) - 1  # exact below 2^53
+def tokenise(values: Symbols) -> tuple[Symbols, NDArray[np.uint64], NDArray[np.int64]]:
+    """(tokens, raw bits, raw widths) of [n] values between -2^48 and 2^48 (SPEC 7.4)."""
+    size = np.abs(values)
+    log2 = np.frexp(size.astype(np.float64))[1].astype(np.int64) - 1  # exact below 2^53
     large = log2 >= 4
-    shift = np.where(large, log2 - 2, 0).astype(np.uint64)
-    tokens = np.where(large, 16 + (log2 - 4) * 4 + ((values >> shift) & np.uint64(3)).astype(np.int64), values)
-    return tokens.astype(np.int64), values & ((np.uint64(1) << shift) - np.uint64(1)), shift.astype(np.int64)
+    shift = np.where(large, log2 - 2, 0)
+    tokens = np.where(large, (log2 << 2) + ((size >> shift) & 3), size)
+    raw = (size & ((1 << shift) - 1)).astype(np.uint64)
+    return np.where(values < 0, -tokens, tokens), raw, shift
 
 
 def token_widths(tokens: Symbols) -> NDArray[np.int64]:
     """Raw bits that follow each token."""
-    return np.where(tokens < 16, 0, (tokens - 16) // 4 + 2)
+    size = np.abs(tokens)
+    return np.where(size < 16, 0, (size - 16) // 4 + 2)
 
 
 def detokenise(tokens: Symbols, raw: NDArray[np.uint64]) -> Symbols:
     """[n] int64 values from tokens and raw bits."""
-    top = 4 + (tokens - 16) % 4
-    large = (top << token_widths(tokens)) | raw.astype(np.int64)
-    return np.where(tokens < 16, tokens, large)
+    size = np.abs(tokens)
+    large = ((4 + (size - 16) % 4) << token_widths(tokens)) | raw.astype(np.int64)
+    values = np.where(size < 16, size, large)
+    return np.where(tokens < 0, -values, values)
 
 
 # Syntax
@@ -101,8 +109,12 @@ def _alphabet(io: FieldStream, coded: dict[str, Any], name: str, most: int, coun
     return symbols
 
 
-def _tokens_and_raw(io: FieldStream, coded: dict[str, Any], most: int, count: int) -> Symbols:
-    tokens = _alphabet(io, coded, "token_count", most, count)
+def _tokens_and_raw(io: FieldStream, coded: dict[str, Any], count: int, *, signed: bool) -> Symbols:
+    lowest = io.field(coded, "lowest_token", SVAR) if signed else 0
+    most = 2 * LARGEST_TOKEN + 1 if signed else MAX_GAP_TOKENS
+    tokens = _alphabet(io, coded, "token_count", most, count) + lowest
+    if signed:
+        validate_data.tokens_fit(io.place, lowest, coded["token_count"])
     widths = token_widths(tokens)
     bits = int(widths.sum())
     raw = io.raw(coded, "raw_bits", packed_length(bits))
@@ -130,7 +142,7 @@ def plane(io: FieldStream, name: str, symbols: Symbols | None, count: int) -> Sy
     coded: dict[str, Any] = {}
     if symbols is not None:
         _check_count(name, symbols, count)
-        validate_data.symbols_fit(io.place, int(symbols.max()))
+        validate_data.symbols_fit(io.place, int(symbols.min()), int(symbols.max()))
         coded = _choose(symbols)
     with io.scope(name):
         model = io.field(coded, "entropy_model", U8)
@@ -141,10 +153,10 @@ def plane(io: FieldStream, name: str, symbols: Symbols | None, count: int) -> Sy
         elif model == STATIC:
             values = _alphabet(io, coded, "symbol_count", tables.MAX_SYMBOLS, count)
         else:
-            values = _tokens_and_raw(io, coded, MAX_TOKENS, count)
+            values = _tokens_and_raw(io, coded, count, signed=True)
         if symbols is not None:
             return symbols
-        validate_data.symbols_fit(io.place, int(values.max()) + minimum)
+        validate_data.symbols_fit(io.place, int(values.min()) + minimum, int(values.max()) + minimum)
         values += minimum
     return values
 
@@ -161,11 +173,11 @@ def gap_plane(io: FieldStream, name: str, gaps: Symbols | None, count: int) -> S
     coded = {}
     if gaps is not None:
         _check_count(name, gaps, count)
-        coded = _hybrid(gaps)
+        coded = _hybrid(gaps, 0)
     with io.scope(name):
         model = io.field(coded, "entropy_model", U8)
         validate_data.gap_entropy_model(io.place, model)
-        return _tokens_and_raw(io, coded, MAX_GAP_TOKENS, count)
+        return _tokens_and_raw(io, coded, count, signed=False)
 
 
 # The encoder's choice
@@ -179,11 +191,34 @@ def _static(values: Symbols, counts: NDArray[np.int64]) -> dict[str, Any]:
     return coded
 
 
-def _hybrid(values: Symbols) -> dict[str, Any]:
-    tokens, raw, widths = tokenise(values.astype(np.uint64))
-    coded = _static(tokens, np.bincount(tokens))
+def _hybrid(values: Symbols, lowest: int | None = None) -> dict[str, Any]:
+    """Signed tokens; the lowest is that of the values unless given."""
+    tokens, raw, widths = tokenise(values)
+    first = int(tokens.min()) if lowest is None else lowest
+    coded = _static(tokens - first, np.bincount(tokens - first))
     coded |= {"entropy_model": HYBRID, "token_count": coded.pop("symbol_count"), "raw_bits": pack(raw, widths)}
-    return coded
+    return coded | {"lowest_token": first}
+
+
+def _centres(symbols: Symbols, counts: NDArray[np.int64]) -> list[int]:
+    """Symbols from which tokens may count: the median and, given the `counts` from the smallest one on, the mode."""
+    median = int(np.partition(symbols, len(symbols) // 2)[len(symbols) // 2])
+    return sorted({median, int(symbols.min()) + int(counts.argmax())} if len(counts) else {median})
+
+
+def _about(counts: NDArray[np.int64]) -> float:
+    """Bits that symbols with these [n] counts take with their table, roughly."""
+    there = counts[counts > 0].astype(np.float64)
+    return float(there.sum() * np.log2(there.sum()) - there @ np.log2(there)) + TABLE_BITS * len(there)
+
+
+def _best_centre(symbols: Symbols, counts: NDArray[np.int64]) -> tuple[float, int]:
+    """(bits, roughly; symbol) of the centre for which tokens take the fewest."""
+    tried = []
+    for centre in _centres(symbols, counts):
+        tokens, _, widths = tokenise(symbols - centre)
+        tried.append((_about(np.bincount(tokens - tokens.min())) + float(widths.sum()), centre))
+    return min(tried)
 
 
 def _size(coded: dict[str, Any]) -> int:
@@ -200,16 +235,18 @@ def _choose(symbols: Symbols) -> dict[str, Any]:
     if highest == 0:
         return {"entropy_model": STATIC, "minimum": minimum, "symbol_count": 1, "symbols": values}
     width = highest.bit_length()
-    candidates = [{"entropy_model": FIXED, "bit_width": width, "symbols": values, "packed": b""}]
-    if highest < tables.MAX_SYMBOLS:
-        candidates.append({"entropy_model": STATIC, **_static(values, np.bincount(values))})
+    found = [{"entropy_model": FIXED, "minimum": minimum, "bit_width": width, "symbols": values, "packed": b""}]
+    counts = np.bincount(values) if highest < tables.MAX_SYMBOLS else np.zeros(0, np.int64)
+    about, centre = _best_centre(symbols, counts) if highest >= 16 else (math.inf, 0)
+    if 0 < len(counts) <= SMALL or (len(counts) and _about(counts) < CLOSE * about):
+        found.append({"entropy_model": STATIC, "minimum": minimum, **_static(values, counts)})
     if highest >= 16:
-        candidates.append(_hybrid(values))
-    sizes = [packed_length(len(values) * width), *(_size(c) for c in candidates[1:])]
-    best = candidates[sizes.index(min(sizes))]
+        found.append({"minimum": centre, **_hybrid(symbols - centre)})
+    sizes = [packed_length(len(values) * width), *(_size(c) for c in found[1:])]
+    best = found[sizes.index(min(sizes))]
     if best["entropy_model"] == FIXED:
         best["packed"] = pack(values.astype(np.uint64), np.full(len(values), width, np.int64))
-    return {"minimum": minimum, **best}
+    return best
 
 
 def plane_bits(symbols: Symbols) -> int:

@@ -91,6 +91,8 @@ def _gop(
             p = carry_data(io, header, h, r, reference)
     with io.component("means"), io.scope("mean_data"):
         mean = _mean_data(io, header, r and r.mean, count, p)
+    with io.component("windows"), io.scope("window_data"):
+        window = _window_data(io, r and r.window, count, p) if h.window_type == WINDOW_RAMP else None
     with io.component("shapes"), io.scope("shape_data"):
         shape = _shape_data(io, r and r.shape, count, p)
     with io.component("colours"), io.scope("colour_data"):
@@ -98,8 +100,6 @@ def _gop(
     with io.component("motion"):
         motion = _motion_data(io, r and r.motion, h.motion_degree, count, p) if h.motion_degree else None
         drift = _drift_data(io, r and r.drift, count, p) if h.colour_drift else None
-    with io.component("windows"), io.scope("window_data"):
-        window = _window_data(io, r and r.window, count, p) if h.window_type == WINDOW_RAMP else None
     field = None
     if h.field_type:
         with io.component("field_tables"), io.scope("field_hash"):
@@ -315,11 +315,11 @@ def _window_data(io: FieldStream, window: WindowData | None, count: int, p: Pred
 
 
 def _lives(io: FieldStream, window: WindowData | None, count: int, carried: int) -> tuple[np.ndarray, np.ndarray]:
-    """Transfer birth and duration of the Gaussians that are not carried."""
+    """Transfer birth and death of the Gaussians that are not carried; returns birth and duration."""
     birth = entropy.plane(io, "birth", window and window.birth[carried:], count - carried)
-    duration = entropy.plane(io, "duration", window and window.duration[carried:], count - carried)
-    check_windows(io, birth, duration)
-    return birth, duration
+    death = entropy.plane(io, "death", window and (window.birth + window.duration)[carried:], count - carried)
+    check_windows(io, birth, death - birth)
+    return birth, death - birth
 
 
 def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape: ShapeData, colour: ColourData) -> None:

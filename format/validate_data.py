@@ -124,8 +124,8 @@ def window_birth(low: int, high: int) -> str | None:
 
 @rule("C-6.9-4")
 def window_duration(low: int, high: int) -> str | None:
-    """Durations are 0 to 2^20."""
-    return between("duration", low, 0, WINDOW_SPAN) or between("duration", high, 0, WINDOW_SPAN)
+    """From birth to death are 0 to 2^20."""
+    return between("death - birth", low, 0, WINDOW_SPAN) or between("death - birth", high, 0, WINDOW_SPAN)
 
 
 # 6.10 Hash field
@@ -215,14 +215,14 @@ def fixed_width(value: int) -> str | None:
 
 @rule("C-6.11-4")
 def symbol_count(name: str, value: int, most: int) -> str | None:
-    """symbol_count is 1 to 4096, token_count 1 to 128 (192 in a gap plane)."""
+    """symbol_count is 1 to 4096, token_count 1 to 255 (192 in a gap plane)."""
     return between(name, value, 1, most)
 
 
 @rule("C-6.11-5")
-def symbols_fit(high: int) -> str | None:
+def symbols_fit(low: int, high: int) -> str | None:
     """Symbols fit 32 bits, two's complement."""
-    return None if high < 1 << 31 else f"symbol {high}, expected at most {(1 << 31) - 1}"
+    return between("symbol", low, -(1 << 31), (1 << 31) - 1) or between("symbol", high, -(1 << 31), (1 << 31) - 1)
 
 
 @rule("C-6.11-6")
@@ -241,6 +241,12 @@ def rans_ends_empty(empty: bool) -> str | None:
 def padding(zero: bool) -> str | None:
     """Padding bits are zero."""
     return None if zero else "padding bits are not zero"
+
+
+@rule("C-6.11-9")
+def tokens_fit(lowest: int, count: int) -> str | None:
+    """Signed tokens are -127 to 127."""
+    return between("token", lowest, -127, 127) or between("token", lowest + count - 1, -127, 127)
 
 
 # 6.12 Tables

@@ -161,13 +161,16 @@ class Reader:
         require(state == 0 and not words, "C-6.11-7", "the entropy decoder does not end empty")
         return np.array(values, np.int64)
 
-    def tokens(self, count: int, most: int) -> np.ndarray:
+    def tokens(self, count: int, lowest: int, most: int) -> np.ndarray:
         """Tokens with raw bits (7.4)."""
         n = self.uvar()
         require(1 <= n <= most, "C-6.11-4", f"token_count is {n}")
-        token = self.rans(n, count)
-        widths = np.where(token < 16, 0, (token - 16) // 4 + 2)
-        return np.where(token < 16, token, ((4 + (token - 16) % 4) << widths) + self.packed(widths))
+        require(most == 192 or -127 <= lowest <= 128 - n, "C-6.11-9", "a token is out of range")
+        token = self.rans(n, count) + lowest
+        size = np.abs(token)
+        widths = np.where(size < 16, 0, (size - 16) // 4 + 2)
+        value = np.where(size < 16, size, ((4 + (size - 16) % 4) << widths) + self.packed(widths))
+        return np.where(token < 0, -value, value)
 
     def plane(self, count: int) -> np.ndarray:
         """`count` symbols (5.11, 6.11)."""
@@ -185,15 +188,16 @@ class Reader:
             require(1 <= n <= 4096, "C-6.11-4", f"symbol_count is {n}")
             values = self.rans(n, count)
         else:
-            values = self.tokens(count, 128)
-        require(int(values.max()) + minimum < 2**31, "C-6.11-5", "a symbol is too large")
-        return values + minimum
+            values = self.tokens(count, self.svar(), 255)
+        values = values + minimum
+        require(values.min() >= -(2**31) and values.max() < 2**31, "C-6.11-5", "a symbol is out of range")
+        return values
 
     def gap_plane(self, count: int) -> np.ndarray:
         if count == 0:
             return np.zeros(0, np.int64)
         require(self.u8() == 2, "C-6.11-2", "entropy_model of the gaps is not 2")
-        return self.tokens(count, 192)
+        return self.tokens(count, 0, 192)
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -222,6 +226,8 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         read_carried(r, gop, before)
     require(n - gop.carried <= 8 * len(payload), "C-6.5-8", "more Gaussians than the chunk can hold")
     read_means(r, gop)
+    if head["window_type"]:
+        read_windows(r, gop)
     if alone:
         head["shape_type"] = choice(r, "shape_type", "C-6.7-1")
     read_coded(r, gop, "shape", 3)
@@ -233,17 +239,6 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         read_coded(r, gop, f"motion[{k}]", 2)
     if head["colour_drift"]:
         read_coded(r, gop, "drift_data", 3)
-    if head["window_type"]:
-        if alone:
-            head["edge"], head["denominator"] = r.f32(), r.u8()
-        require(head["edge"] > 0, "C-6.9-1", "edge is not positive")
-        require(1 <= head["denominator"] <= 16, "C-6.9-2", f"denominator is {head['denominator']}")
-        for name in ("birth", "duration"):
-            known = gop.expected.get(name, np.zeros(0, np.int64))
-            gop.symbols[name] = np.concatenate([known, r.plane(n - gop.carried)])
-        require((np.abs(gop.symbols["birth"]) <= 2**20).all(), "C-6.9-3", "a birth is out of range")
-        duration = gop.symbols["duration"]
-        require(((duration >= 0) & (duration <= 2**20)).all(), "C-6.9-4", "a duration is out of range")
     if head["field_type"]:
         read_field(r, gop)
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
@@ -363,6 +358,21 @@ def read_means(r: Reader, gop: Gop) -> None:
     gop.symbols["grid"] = grid
 
 
+def read_windows(r: Reader, gop: Gop) -> None:
+    """Births and deaths of the new Gaussians; those of the carried ones are known (5.9, 6.9)."""
+    head, new = gop.head, gop.head["gaussian_count"] - gop.carried
+    if not head["reference_mode"]:
+        head["edge"], head["denominator"] = r.f32(), r.u8()
+    require(head["edge"] > 0, "C-6.9-1", "edge is not positive")
+    require(1 <= head["denominator"] <= 16, "C-6.9-2", f"denominator is {head['denominator']}")
+    birth, none = r.plane(new), np.zeros(0, np.int64)
+    duration = r.plane(new) - birth
+    birth = gop.symbols["birth"] = np.concatenate([gop.expected.get("birth", none), birth])
+    duration = gop.symbols["duration"] = np.concatenate([gop.expected.get("duration", none), duration])
+    require((np.abs(birth) <= 2**20).all(), "C-6.9-3", "a birth is out of range")
+    require(((duration >= 0) & (duration <= 2**20)).all(), "C-6.9-4", "a duration is out of range")
+
+
 def read_coded(r: Reader, gop: Gop, name: str, components: int) -> None:
     """Numbers of one kind under one of the two quantisers (5.8)."""
     if gop.head["reference_mode"]:
@@ -433,7 +443,7 @@ def read_field(r: Reader, gop: Gop) -> None:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\2", "C-6.2-2", "the version is not 0.2")
+    require(data[8:10] == b"\0\3", "C-6.2-2", "the version is not 0.3")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):

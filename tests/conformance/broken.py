@@ -113,7 +113,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.9-1": ("short_window", {"gop[0].window_data.edge": f32(0)}),
     "C-6.9-2": ("short_window", {"gop[0].window_data.denominator": u8(17)}),
     "C-6.9-3": ("short_window", {"gop[0].window_data.birth.minimum": svar(-(1 << 20) - 1)}),
-    "C-6.9-4": ("short_window", {"gop[0].window_data.duration.minimum": svar(-1)}),
+    "C-6.9-4": ("short_window", {"gop[0].window_data.death.minimum": svar(-(1 << 20))}),
     "C-6.10-1": ("main", {FIELD + "input_scale[2]": f32(1.5)}),
     "C-6.10-2": ("main", {FIELD + "grid2.level_count": u8(17)}),
     "C-6.10-3": ("main", {FIELD + "grid3.feature_count": u8(3)}),
@@ -135,8 +135,9 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.11-6": ("main", {RANS + "word_count": lambda old: u8(old[0] + 1), RANS + "words": lambda old: old + bytes(4)}),
     "C-6.11-7": ("main", {RANS + "words": lambda old: u8(old[0] ^ 1) + old[1:]}),
     "C-6.11-8": ("tiny", {COLOUR + "colour.component[0].packed": lambda old: old[:-1] + u8(old[-1] | 0x80)}),
+    "C-6.11-9": ("planes", {"gop[0].motion[1].component[1].lowest_token": svar(-128)}),
     "C-6.12-1": ("main", {RANS + "rice_k": u8(6)}),
-    "C-6.12-2": ("planes", {"gop[0].shape_data.shape.component[2].classes": lambda old: b"\xff" * len(old)}),
+    "C-6.12-2": ("planes", {"gop[0].motion[1].component[1].classes": lambda old: b"\xff" * len(old)}),
     "C-6.12-3": ("main", {RANS + "classes": lambda old: bytes(len(old))}),
     "C-6.13-1": ("paths", {"INDX.frame_count[0]": u8(1)}),
     "C-6.13-2": ("tiny", {"INDX.offset_delta[0]": _written(UVAR64, 1 << 40)}),
@@ -211,7 +212,7 @@ def broken_files() -> dict[str, bytes]:
     tiny = base("tiny")
     files = {code: edited(*edit) for code, edit in EDITS.items()}
     files["C-6.2-1"] = b"\x88" + tiny[1:]
-    files["C-6.2-2"] = tiny[:9] + b"\x03" + tiny[10:]
+    files["C-6.2-2"] = tiny[:9] + b"\x02" + tiny[10:]
     files["C-6.2-3"] = _with_chunk(tiny, 1, EditedFile(tiny).chunk("SEQH"))
     files["C-6.2-4"] = tiny + b"\0"
     files["C-6.3-2"] = _with_chunk(tiny, 1, EditedChunk("new", b"NEWC", {}, []))

@@ -181,7 +181,7 @@ def variable_time() -> Vector:
 
 @vector
 def planes() -> Vector:
-    """All three entropy models, one-symbol planes, alphabets up to 4096 and beyond, the widest values."""
+    """All three entropy models, one-symbol planes, tables of one and of many symbols, the widest values."""
     n, count = Numbers(10), 300
     mean = means(n, count, fraction_bits=8, margin=255)
     shape = ShapeData(0, uniform(np.stack([np.full(count, 3), n.peaked(1, count), n.peaked(1300, count)], 1), 1.0, 0.5))

@@ -92,9 +92,11 @@ def rice_classes(bits: Bits, count: int, k: int) -> list[int]:
 
 def raw_width(token: int) -> int:
     """7.4: raw bits after a token."""
-    return 0 if token < 16 else (token - 16) // 4 + 2
+    return 0 if abs(token) < 16 else (abs(token) - 16) // 4 + 2
 
 
 def token_value(token: int, raw: int) -> int:
     """7.4."""
+    if token < 0:
+        return -token_value(-token, raw)
     return token if token < 16 else ((4 + (token - 16) % 4) << raw_width(token)) + raw

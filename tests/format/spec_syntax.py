@@ -116,13 +116,13 @@ class Runner:
         widths = [grid["level_count"] * grid["feature_count"] for grid in self._grids.values()]
         return sum(widths) + 2 * self.variables["frequency_count"]
 
-    def _raw_length(self) -> int:
+    def _raw_length(self, lowest: int) -> int:
         tokens = [0] * self.variables["count"]
         if self.variables["token_count"] > 1:
             freq = plain.frequencies(self.variables["classes"])
             words = struct.unpack(f"<{self.variables['word_count']}I", self.variables["words"])
             tokens, _ = plain.rans_decode(list(words), self.variables["count"], freq)
-        return (sum(plain.raw_width(t) for t in tokens) + 7) // 8
+        return (sum(plain.raw_width(lowest + t) for t in tokens) + 7) // 8
 
     # The program
 

@@ -13,6 +13,8 @@ from .accounting import GopBits as GopBits  # callers meet it here
 from .carry import carry_data, check_windows, difference
 from .coded import coded_planes
 from .field import field_hash
+from .gop_header import GAUSSIAN_BYTES as GAUSSIAN_BYTES
+from .gop_header import gop_header
 from .limits import Limits
 from .morton import morton_decode, morton_encode
 from .prediction import Prediction, grid_spans
@@ -32,9 +34,7 @@ from .records import (
     ShapeData,
     WindowData,
 )
-from .schema import F32, SVAR64, U8, UVAR, Entry, FieldStream, Values
-
-GAUSSIAN_BYTES = 400  # rough memory per Gaussian while a GoP is decoded: symbols, parameters, one frame's working set
+from .schema import F32, U8, Entry, FieldStream, Values
 
 
 def write_gop(record: GopRecord, header: SequenceHeader, reference: GopRecord | None = None) -> tuple[bytes, GopBits]:
@@ -78,13 +78,13 @@ def read_gop_header(
 ) -> GopHeader:
     """Only the gop_header() of a payload; cheap."""
     io = FieldStream(payload, offset=offset, chunk=chunk)
-    return _gop_header(io, header, limits or Limits(), None)
+    return gop_header(io, header, limits or Limits(), None)
 
 
 def _gop(
     io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None, reference: GopRecord | None
 ) -> GopRecord:
-    h = _gop_header(io, header, limits, r)
+    h = gop_header(io, header, limits, r)
     count, p = h.gaussian_count, None
     if h.reference_mode == REFERENCE_PREVIOUS:
         with io.component("carry"), io.scope("carry_data"):
@@ -122,91 +122,6 @@ def _gop(
         field=field,
         carried=p and p.carried,
     )
-
-
-def _header_values(r: GopRecord | None) -> Values:
-    if r is None:
-        return {}
-    pts = r.pts or (0,)
-    return {
-        "first_frame": r.first_frame,
-        "frame_count": r.frame_count,
-        "first_pts": pts[0],
-        "pts_delta": np.diff(pts).tolist(),
-        "reference_mode": r.reference_mode,
-        "gaussian_count": r.gaussian_count,
-        "blend_mode": r.blend_mode,
-        "background": r.background,
-        "blend_epsilon": r.blend_epsilon,
-        "motion_degree": r.motion_degree,
-        "colour_drift": int(r.drift is not None),
-        "window_type": int(r.window is not None),
-        "field_type": int(r.field is not None),
-    }
-
-
-def _gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None) -> GopHeader:
-    v = _header_values(r)
-    with io.scope("gop_header"):
-        pts = gop_span(io, header, v)
-        io.field(v, "reference_mode", U8)
-        validate.reference_mode(io.place, v["reference_mode"])
-        validate.reference_is_there(io.place, v["first_frame"] > 0 or v["reference_mode"] == REFERENCE_INDEPENDENT)
-        io.field(v, "gaussian_count", UVAR)
-        _check_gaussian_count(io, header, limits, v["gaussian_count"])
-        if io.reading and v["reference_mode"] == REFERENCE_INDEPENDENT:
-            validate.gaussians_have_bits(io.place, v["gaussian_count"], io.payload_length)
-        io.field(v, "blend_mode", U8)
-        validate.blend_mode(io.place, v["blend_mode"])
-        if v["blend_mode"] == BLEND_NORMALISED:
-            io.fields(v, "background", F32, 3)
-            io.field(v, "blend_epsilon", F32)
-            validate.blend_epsilon(io.place, v["blend_epsilon"])
-        for name in ("motion_degree", "colour_drift", "window_type", "field_type"):
-            io.field(v, name, U8)
-            getattr(validate, name)(io.place, v[name])
-    return GopHeader(
-        first_frame=v["first_frame"],
-        frame_count=v["frame_count"],
-        pts=pts,
-        reference_mode=v["reference_mode"],
-        gaussian_count=v["gaussian_count"],
-        blend_mode=v["blend_mode"],
-        background=tuple(v.get("background", (0.0, 0.0, 0.0))),  # type: ignore[arg-type]
-        blend_epsilon=v.get("blend_epsilon", 1.0),
-        motion_degree=v["motion_degree"],
-        colour_drift=v["colour_drift"],
-        window_type=v["window_type"],
-        field_type=v["field_type"],
-    )
-
-
-def gop_span(io: FieldStream, header: SequenceHeader, v: Values) -> tuple[int, ...] | None:
-    """Transfer the beginning of gop_header(): which frames the GoP holds and, if they are irregular, their times."""
-    io.field(v, "first_frame", UVAR)
-    io.field(v, "frame_count", UVAR)
-    validate.gop_frame_count(io.place, v["frame_count"], header.max_gop_frames)
-    validate.gop_in_sequence(io.place, v["first_frame"], v["frame_count"], header.frame_count)
-    return _time_stamps(io, header, v) if header.frame_duration == 0 else None
-
-
-def _time_stamps(io: FieldStream, header: SequenceHeader, v: Values) -> tuple[int, ...]:
-    io.field(v, "first_pts", SVAR64)
-    if v["first_frame"] == 0:
-        validate.first_time_stamp(io.place, v["first_pts"], header.start_pts)
-    io.fields(v, "pts_delta", UVAR, v["frame_count"] - 1)
-    pts = [v["first_pts"]]
-    for delta in v["pts_delta"]:
-        validate.pts_delta(io.place, delta)
-        pts.append(pts[-1] + delta)
-    validate.time_stamp_fits(io.place, pts[-1])
-    return tuple(pts)
-
-
-def _check_gaussian_count(io: FieldStream, header: SequenceHeader, limits: Limits, count: int) -> None:
-    validate.gaussians_in_level(io.place, count, header.level)
-    limits.check("gaussians", count)
-    limits.check("memory", count * GAUSSIAN_BYTES + 16 * header.width * header.height)
 
 
 def _mean_data(

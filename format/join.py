@@ -15,7 +15,8 @@ from typing import BinaryIO
 from .chunks import ANCILLARY, INDX, KNOWN, PACK, PICT, PREAMBLE, STRM, Chunk
 from .container import ContainerReader, ContainerWriter
 from .errors import GsvError
-from .gop import gop_span, read_gop_header
+from .gop import read_gop_header
+from .gop_header import gop_span
 from .media import Media, read_media, read_packets
 from .picture import PictureMetadata, write_picture
 from .records import SequenceHeader

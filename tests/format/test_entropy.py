@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from gscodec.format import bits, entropy, morton, tables
+from gscodec.format import bits, entropy, morton, tables, tokens
 from gscodec.format.errors import FormatError, Place
 from gscodec.format.schema import FieldStream
 from tests.conformance.numbers import Numbers
@@ -78,7 +78,7 @@ def test_the_smallest_model_is_taken(symbols: np.ndarray, model: int) -> None:
 
 
 def test_tokens_count_from_the_middle() -> None:
-    """A peak and two long tails: a table of all symbols takes 13.3 bits of each, tokens from the smallest one no less."""
+    """A peak and two long tails: with a table of all symbols, or tokens from the smallest one, each takes 13.3 bits."""
     near, wide = Numbers(5).peaked(9, 2000), Numbers(6).peaked(9, 2000)
     symbols = np.sign(near) * np.abs(near) ** 3 + wide * np.abs(near)
     assert entropy.plane_bits(symbols + 7000) < 12.2 * len(symbols)
@@ -95,11 +95,11 @@ def test_gap_planes(gaps: list[int]) -> None:
 
 @given(st.lists(st.integers(1 - (1 << 48), (1 << 48) - 1), min_size=1))
 def test_tokens(values: list[int]) -> None:
-    tokens, raw, widths = entropy.tokenise(np.array(values))
-    assert np.abs(tokens).max() < entropy.MAX_GAP_TOKENS
-    assert entropy.detokenise(tokens, raw).tolist() == values
-    assert [plain.token_value(int(t), int(r)) for t, r in zip(tokens, raw, strict=True)] == values
-    assert [plain.raw_width(int(t)) for t in tokens] == widths.tolist() == entropy.token_widths(tokens).tolist()
+    found, raw, widths = tokens.tokenise(np.array(values))
+    assert np.abs(found).max() < entropy.MAX_GAP_TOKENS
+    assert tokens.detokenise(found, raw).tolist() == values
+    assert [plain.token_value(int(t), int(r)) for t, r in zip(found, raw, strict=True)] == values
+    assert [plain.raw_width(int(t)) for t in found] == widths.tolist() == tokens.token_widths(found).tolist()
 
 
 @given(CLASSES)
@@ -126,10 +126,10 @@ def test_frequencies(classes: list[int]) -> None:
 def test_rans_is_the_plain_one(classes: list[int], data: st.DataObject) -> None:
     values = data.draw(st.lists(st.integers(0, len(classes) - 1), max_size=60))
     freq = plain.frequencies(classes)
-    words = entropy.rans_encode(np.array(values, np.int64), np.array(classes))
+    words = tokens.rans_encode(np.array(values, np.int64), np.array(classes))
     assert list(struct.unpack(f"<{len(words) // 4}I", words)) == plain.rans_encode(values, freq)
     assert plain.rans_decode(plain.rans_encode(values, freq), len(values), freq) == (values, True)
-    assert entropy.rans_decode(words, len(values), np.array(classes), Place()).tolist() == values
+    assert tokens.rans_decode(words, len(values), np.array(classes), Place()).tolist() == values
 
 
 @given(CLASSES, st.lists(st.integers(0, (1 << 32) - 1), max_size=12), st.integers(1, 40))
@@ -139,10 +139,10 @@ def test_rans_of_noise_is_the_plain_one(classes: list[int], words: list[int], co
     values, empty = plain.rans_decode(words, count, plain.frequencies(classes))
     data = struct.pack(f"<{len(words)}I", *words)
     if empty:
-        assert entropy.rans_decode(data, count, np.array(classes), Place()).tolist() == values
+        assert tokens.rans_decode(data, count, np.array(classes), Place()).tolist() == values
     else:
         with pytest.raises(FormatError) as caught:
-            entropy.rans_decode(data, count, np.array(classes), Place())
+            tokens.rans_decode(data, count, np.array(classes), Place())
         assert caught.value.code == "C-6.11-7"
 
 
@@ -152,7 +152,7 @@ def test_golden_bytes() -> None:
     freq = tables.frequencies(classes)
     assert freq.tolist() == [1, 628615, 2514457, 10057829, 2514457, 747549, 314308]
     symbols = np.array([3, 3, 2, 4, 3, 1, 5, 3, 3, 6, 0, 3, 4, 2, 3, 3])
-    assert entropy.rans_encode(symbols, classes).hex() == GOLDEN_WORDS
+    assert tokens.rans_encode(symbols, classes).hex() == GOLDEN_WORDS
     io = FieldStream()
     tables.table(io, classes, len(classes))
     assert io.getvalue().hex() == GOLDEN_TABLE

@@ -27,12 +27,12 @@ _rooms: dict[tuple[Any, ...], Room] = {}
 
 
 def binned(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]) -> tuple[Splats, Bins]:
-    """One frame's Gaussians and their pairs, in the room that earlier frames of the size have shown to be enough."""
+    """Gaussians of a frame, or of several, and their pairs, in the room that has been enough for as many before."""
     splats = Splats.of(mean.detach(), conic.detach(), feature.detach())
     boxes = boxes_of(splats.mean, splats.conic, splats.feature, size)
     if not len(splats.mean):
         return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, 1)
-    room = _rooms.setdefault((mean.device, size), Room())
+    room = _rooms.setdefault((mean.device, size, len(splats.counts)), Room())
     return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, room.before(boxes.end[-1]))
 
 
@@ -53,7 +53,10 @@ class Rasterize(torch.autograd.Function):
 
 
 class SplatLoss(torch.autograd.Function):
-    """See `gscodec.kernels.autograd.SplatLoss`."""
+    """See `gscodec.kernels.autograd.SplatLoss`; here also of B frames at once, each of N Gaussians: their losses' sum.
+
+    Then mean is [B, N, 2], conic [B, N, 3], feature [B, N, C] and target [B, 3, H, W].
+    """
 
     @staticmethod
     def forward(
@@ -66,8 +69,11 @@ class SplatLoss(torch.autograd.Function):
         epsilon: float,
         threads: int = 0,
     ) -> Tensor:
-        splats, bins = binned(mean, conic, feature, (target.shape[1], target.shape[2]))
-        errors, *ctx.found = raster.splat_loss(splats, bins, background.detach(), target[None], epsilon)
+        frames = target if target.ndim == 4 else target[None]
+        splats, bins = binned(mean, conic, feature, (frames.shape[2], frames.shape[3]))
+        errors, *found = raster.splat_loss(splats, bins, background.detach(), frames, epsilon)
+        given = mean, conic, feature, background
+        ctx.found = [grad.view_as(tensor) for grad, tensor in zip(found, given, strict=True)]
         return (errors.sum() / 2).float()
 
     @staticmethod

@@ -111,6 +111,24 @@ def test_a_batch_draws_what_its_frames_draw(engine_modules, counts, capacity):
             np.testing.assert_array_equal(together[begin[k] : begin[k + 1]].cpu().numpy(), alone)
 
 
+def test_losses_of_a_batch_are_those_of_its_frames(engine_modules):
+    splats, raster, counts = engine_modules["splats"], engine_modules["raster"], [5, 0, 9]
+    frames = [scene_of((18, 15), 4, count) for count in counts]
+    targets = np.stack([np.roll(target_of((18, 15), np.uint8), k, 1) for k in range(3)])
+    parts = [np.concatenate(arrays) for arrays in zip(*(frame[:3] for frame in frames), strict=True)]
+    *joined, background, wanted = on_device(*parts, frames[0][3], targets)
+    batch = splats.Splats.of(*joined, counts=counts)
+    errors, *grads, dbackground = raster.splat_loss(batch, splats.bin_splats(batch, (18, 15)), background, wanted, 0.2)
+    begin, total = np.cumsum([0, *counts]), np.zeros(3)
+    for k, frame in enumerate(frames):
+        error, *alone, slope = kernels.splat_loss(*frame, targets[k], epsilon=0.2)
+        assert float(errors[k]) == error
+        total += slope
+        for together, expected in zip(grads, alone, strict=True):
+            np.testing.assert_array_equal(together[begin[k] : begin[k + 1]].cpu().numpy(), expected)
+    np.testing.assert_allclose(dbackground.cpu().numpy(), total, rtol=1e-5)
+
+
 def test_too_little_room_for_pairs_is_told(engine_modules):
     splats = engine_modules["splats"]
     batch = splats.Splats.of(*on_device(*make_scene(1, 30, (40, 40)).arrays))

@@ -63,6 +63,39 @@ def test_splat_loss(compare):
     compare(loss, scene_of((19, 21), 4, 30))
 
 
+@pytest.mark.parametrize("channels", [3, 4])
+def test_splat_loss_of_several_frames_is_the_sum_of_theirs(gpu, monkeypatch, channels):
+    from gscodec.kernels.triton import raster
+
+    launches, draw = [], raster.launch
+    monkeypatch.setattr(
+        raster, "launch", lambda *arguments, **settings: launches.append(1) or draw(*arguments, **settings)
+    )
+    monkeypatch.setenv("GSV_BACKEND", "triton")
+    home = kernels.registry.triton().default_device()
+    frames = [make_scene(k, 20, (18, 35), channels).arrays for k in range(3)]
+    splats = [np.stack(parts) for parts in zip(*frames, strict=True)]
+    splats[2][..., 3:] = np.abs(splats[2][..., 3:])
+    targets = np.stack([target_of((18, 35), np.uint8), *np.zeros((2, 3, 18, 35), np.uint8)])
+    given = [torch.from_numpy(a.copy()).to(home).requires_grad_() for a in (*splats, np.full(3, 0.4, np.float32))]
+    together = autograd.SplatLoss.apply(*given, torch.from_numpy(targets).to(home), 0.2)
+    (3 * together).backward()
+    assert len(launches) == 1
+    losses, background = [], np.zeros(3)
+    for k in range(3):
+        error, *grads = kernels.splat_loss(
+            *(part[k] for part in splats), given[3].detach().cpu().numpy(), targets[k], epsilon=0.2
+        )
+        losses.append(error / 2)
+        background += 3 * grads[3]
+        for tensor, grad in zip(given[:3], grads[:3], strict=True):
+            np.testing.assert_array_equal(tensor.grad[k].cpu().numpy(), 3 * grad)
+    assert float(together.detach()) == pytest.approx(sum(losses), rel=1e-6)
+    np.testing.assert_allclose(given[3].grad.cpu().numpy(), background, rtol=1e-5)
+    with pytest.raises(kernels.ShapeError, match="target"):
+        autograd.SplatLoss.apply(*given, torch.from_numpy(targets[:2]).to(home), 0.2)
+
+
 def test_mixture_bits(compare):
     x, step, *parts = mixture_of(60, 3)
     steps = torch.from_numpy(step)

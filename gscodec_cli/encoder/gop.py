@@ -111,7 +111,7 @@ class GopEncoder:
 
     def _use_rate(self, rate: float | None) -> None:
         """Quantise as `rate` bits per pixel want it, None: as the caller's plan says."""
-        self._rate, self.plan = rate, self._asked if rate is None else self._asked.at_rate(rate)
+        self._rate, self.plan = rate, self._asked if rate is None else self._asked.at_rate(rate, self.pixels)
 
     def _aim(self, meter: Meter, frames: int, allowed: float | None, predicted: bool) -> Aim:
         plan = self.plan

@@ -89,7 +89,7 @@ class Encode:
         self.pixels = self.info.width * self.info.height
         self.target_bits = target_bits(self.plan, source)
         bpp = self.target_bits and self.target_bits / (self.pixels * len(source))
-        self.plan = self.plan.at_rate(bpp) if bpp else self.plan
+        self.plan = self.plan.at_rate(bpp, self.pixels) if bpp else self.plan
         self.notes: list[str] = []
         self.checkpoint = Checkpoint(partial)
         identity = _identity(options, self.clip)

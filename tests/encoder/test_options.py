@@ -74,3 +74,15 @@ def test_field_numbers_are_those_of_the_paper_setting():
     # 6976 2D entries of 2 features, 8192 3D entries of 4, and the network 60-128-128-(2, 3).
     network = 128 * 61 + 128 * 129 + 5 * 129
     assert field_numbers(PROFILES["stgv"].tools) == 6976 * 2 + 8192 * 4 + network
+
+
+def test_precision_follows_the_rate():
+    plan = resolve(EncodeOptions(bpp=0.1))
+    low, high = plan.at_rate(0.02, 352 * 288), plan.at_rate(0.3, 352 * 288)
+    assert low.tools.amplitude_step > plan.at_rate(0.1, 352 * 288).tools.amplitude_step > high.tools.amplitude_step
+    assert high.tools.shape_bits == low.tools.shape_bits + 1
+    assert low.tools.field_bits == high.tools.field_bits - 1 == plan.tools.field_bits - 1
+    assert plan.at_rate(0.02, 1280 * 640).tools.field_bits == plan.tools.field_bits
+    assert resolve(EncodeOptions(bpp=0.1, field_bits=8)).at_rate(0.02, 352 * 288).tools.field_bits == 8
+    own = resolve(EncodeOptions(bpp=0.1, amplitude_step=0.3))
+    assert own.at_rate(0.02, 352 * 288) is own

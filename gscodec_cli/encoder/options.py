@@ -144,7 +144,7 @@ class Plan:
     own_steps: bool = False  # the caller chose the quantiser's steps
 
     def at_rate(self, bpp: float, pixels: int) -> Plan:
-        """This plan with the precision that measured best at so many bits per pixel, of `pixels` a frame; `main` only."""
+        """This plan with the precision that measured best at `bpp` for frames of `pixels` pixels; `main` only."""
         if self.profile != "main" or self.own_steps:
             return self
         step = min(max(0.2 * (STEP_BPP / bpp) ** STEP_POWER, 0.05), 0.45)

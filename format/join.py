@@ -12,7 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import BinaryIO
 
-from .chunks import ANCILLARY, INDX, KNOWN, PACK, PICT, PREAMBLE, STRM, Chunk
+from .chunks import ANCILLARY, INDX, KNOWN, PACK, PICT, PREAMBLE, STRM, TAGS, Chunk
 from .container import ContainerReader, ContainerWriter
 from .errors import GsvError
 from .gop import read_gop_header
@@ -22,6 +22,8 @@ from .picture import PictureMetadata, write_picture
 from .records import SequenceHeader
 from .schema import FieldStream, Values
 from .streams import PacketRecord, StreamInfo, write_packets, write_streams
+from .tags import Tags, moved, write_tags
+from .validate_media import MAX_TAGS
 
 SAME = (
     "profile",
@@ -149,7 +151,20 @@ def _joint_media(pieces: Sequence[Piece]) -> Media:
                 where = f"{piece.name}: other {what} (chunk {kind}) than {pieces[0].name}"
                 raise JoinError(f"{where}; files are joined only if these agree")
     picture = found[0].picture and replace(found[0].picture, last_frame_duration=pieces[-1].last_frame_duration)
-    return Media(picture, found[0].streams)
+    return Media(picture, found[0].streams, _joint_tags(pieces, found))
+
+
+def _joint_tags(pieces: Sequence[Piece], found: Sequence[Media]) -> Tags:
+    """The tags of the first file, and the chapters of all, where they are in the new file."""
+    header, chapters = pieces[0].reader.header, []
+    base, at = Fraction(header.time_base_num, header.time_base_den), header.start_pts
+    for piece, media in zip(pieces, found, strict=True):
+        first, end = piece.span
+        low = None if piece is pieces[0] and not piece.gops[0] else first * base
+        high = None if piece is pieces[-1] and piece.reaches_end else end * base
+        chapters += moved(media.tags.chapters if media.tags else (), low, high, (at - first) * base)
+        at += end - first
+    return Tags(found[0].tags.values if found[0].tags else (), tuple(chapters[:MAX_TAGS]))
 
 
 def _shown(media: Media) -> PictureMetadata:
@@ -167,6 +182,8 @@ def _write_media(media: Media, reader: ContainerReader, writer: ContainerWriter)
     """What comes before the first GoP, and of the first file the chunks of unknown types."""
     if media.picture:
         writer.add_ancillary(PICT, write_picture(media.picture))
+    if media.tags:
+        writer.add_ancillary(TAGS, write_tags(media.tags))
     if media.streams:
         writer.add_ancillary(STRM, write_streams(media.streams))
     _copy_unknown(reader, writer, 0)

@@ -1,28 +1,31 @@
 # SPDX-License-Identifier: MIT
-"""The ancillary chunks of a file that this version knows: picture metadata, streams, packets (SPEC 5.15 to 5.17).
+"""The ancillary chunks of a file that this version knows: picture metadata, streams, packets, tags (SPEC 5.15 to
+5.17, 5.19).
 
 Imports the standard library and the format's own modules.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import validate_media
-from .chunks import ANCILLARY, KNOWN, PACK, PICT, SEQH, STRM, Chunk
+from .chunks import ANCILLARY, KNOWN, PACK, PICT, SEQH, STRM, TAGS, Chunk
 from .errors import Place
 from .picture import PictureMetadata, picture_metadata
 from .schema import Entry, FieldStream
 from .source import GopSource
 from .streams import PacketRecord, StreamInfo, packets, streams
+from .tags import Tags, tags
 
 
 @dataclass(frozen=True)
 class Media:
-    """What stands before the first GoP: the picture's metadata, if there is any, and the streams beside it."""
+    """What stands before the first GoP: the picture's metadata and tags, if there are any, the streams beside it."""
 
     picture: PictureMetadata | None = None
     streams: tuple[StreamInfo, ...] = ()
+    tags: Tags | None = None
 
 
 class MediaOrder:
@@ -42,10 +45,13 @@ class MediaOrder:
         found: list[PacketRecord] = []
         if chunk.kind == PICT:
             validate_media.pict_place(at, self._before, self.media.picture is not None)
-            self.media = Media(picture_metadata(io, None), self.media.streams)
+            self.media = replace(self.media, picture=picture_metadata(io, None))
         elif chunk.kind == STRM:
             validate_media.strm_place(at, self._before, bool(self.media.streams))
-            self.media = Media(self.media.picture, streams(io, None))
+            self.media = replace(self.media, streams=streams(io, None))
+        elif chunk.kind == TAGS:
+            validate_media.tags_place(at, self._before, self.media.tags is not None)
+            self.media = replace(self.media, tags=tags(io, None))
         elif chunk.kind == PACK:
             validate_media.pack_place(at, self._before, len(self.media.streams))
             found = packets(io, None, len(self.media.streams))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Conformance rules of SPEC 6.15 to 6.17: what the ancillary chunks say about the picture, sound and subtitles.
+"""Conformance rules of SPEC 6.15 to 6.17 and 6.19: the picture, sound and subtitles, tags, all in ancillary chunks.
 
 One function per sentence, as in validate.py. Imports rules only.
 """
@@ -10,6 +10,8 @@ from .rules import between, rule
 
 MAX_TEXT = 255  # bytes
 MAX_STREAMS = 64
+MAX_TAGS = 1024  # and chapters
+MAX_VALUE = 65535  # bytes
 
 # 6.15 Picture metadata
 
@@ -23,13 +25,7 @@ def pict_place(before: str, seen: bool) -> str | None:
 @rule("C-6.15-2")
 def text_is_utf8(data: bytes) -> str | None:
     """A text is UTF-8 of at most 255 bytes."""
-    if len(data) > MAX_TEXT:
-        return f"text of {len(data)} bytes, at most {MAX_TEXT} are allowed"
-    try:
-        data.decode()
-    except UnicodeDecodeError:
-        return "text is not UTF-8"
-    return None
+    return _utf8("text", data, MAX_TEXT)
 
 
 @rule("C-6.15-3")
@@ -98,6 +94,49 @@ def packet_flags(value: int) -> str | None:
 def packet_time_fits(pts: int) -> str | None:
     """Time stamps and ends of packets fit 64 bits."""
     return None if -(1 << 63) <= pts < 1 << 63 else f"packet time {pts} does not fit 64 bits"
+
+
+# 6.19 Tags
+
+
+@rule("C-6.19-1")
+def tags_place(before: str, seen: bool) -> str | None:
+    """At most one tags chunk, before the first GOPD chunk."""
+    return _once_before_gops("tags", before, seen)
+
+
+@rule("C-6.19-2")
+def tag_count(name: str, value: int) -> str | None:
+    """tag_count and chapter_count are at most 1024."""
+    return between(name, value, 0, MAX_TAGS)
+
+
+@rule("C-6.19-3")
+def tag_value(data: bytes) -> str | None:
+    """The value of a tag is UTF-8 of at most 65535 bytes."""
+    return _utf8("value", data, MAX_VALUE)
+
+
+@rule("C-6.19-4")
+def chapter_time_base(name: str, value: int) -> str | None:
+    """The time base of a chapter is not 0."""
+    return None if value > 0 else f"{name} of a chapter is 0, expected at least 1"
+
+
+@rule("C-6.19-5")
+def chapter_time_fits(end: int) -> str | None:
+    """The ends of chapters fit 64 bits."""
+    return None if end < 1 << 63 else f"chapter ends at {end}, which does not fit 64 bits"
+
+
+def _utf8(what: str, data: bytes, most: int) -> str | None:
+    if len(data) > most:
+        return f"{what} of {len(data)} bytes, at most {most} are allowed"
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return f"{what} is not UTF-8"
+    return None
 
 
 def _once_before_gops(kind: str, before: str, seen: bool) -> str | None:

@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""What a source carries beside its frames, into the chunks pict, strm and pack (SPEC 5.15 to 5.17).
+"""What a source carries beside its frames, into the chunks pict, strm, pack and tags (SPEC 5.15
+to 5.17, 5.19).
 
 Imports no torch.
 """
 
 from __future__ import annotations
 
-from gscodec.format.chunks import PACK, PICT, STRM
+from gscodec.format.chunks import PACK, PICT, STRM, TAGS
 from gscodec.format.container import ContainerWriter
 from gscodec.format.picture import write_picture
 from gscodec.format.streams import write_packets, write_streams
+from gscodec.format.tags import write_tags
 from gscodec_cli.video.reader import VideoSource
 
 
@@ -24,8 +26,10 @@ class MediaChunks:
         self._packets = source.packets() if self._info.streams else None
 
     def begin(self) -> None:
-        """The picture's metadata, and the streams where there are any."""
+        """The picture's metadata, and tags and streams where there are any."""
         self._writer.add_ancillary(PICT, write_picture(self._info.picture))
+        if self._source.tags:
+            self._writer.add_ancillary(TAGS, write_tags(self._source.tags))
         if self._info.streams:
             self._writer.add_ancillary(STRM, write_streams(self._info.streams))
 

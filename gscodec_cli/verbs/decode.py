@@ -4,7 +4,7 @@
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from gscodec.format.errors import FormatError
 from gscodec.format.limits import MAX_SIDE, Limits
 from gscodec.format.picture import PictureMetadata
 from gscodec.format.streams import SOUND, STREAM_TYPES, SUBTITLES, StreamInfo
+from gscodec.format.tags import Tags, moved
 from gscodec.kernels import registry
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.device import DeviceDecoder
@@ -75,6 +76,7 @@ class _Schedule:
 )
 @click.option("--no-audio", is_flag=True, help="Leave out sound.")
 @click.option("--no-subtitles", is_flag=True, help="Leave out subtitles.")
+@click.option("--no-tags", is_flag=True, help="Leave out title, place, date and the like, and chapters.")
 @click.option("--threads", type=click.IntRange(0, 1024), default=0, help="0 is all cores.", metavar="N")
 @click.option("--device", type=click.Choice(["cpu", "cuda", "auto"]), help="Where to draw; cpu by default.")
 @click.option("--backend", metavar="NAME", help="Kernel engine, see `gsv info --engines`.")
@@ -120,7 +122,8 @@ def _decode(source: str, output: str, limits: Limits, quiet: bool, options: dict
     if not part:
         decoder.verify()
     feed = PacketFeed(decoder, _kinds(decoder, output, options, quiet=quiet), start, asked, schedule.shift)
-    clip = _clip_format(decoder, schedule, options["size"] is not None, feed.streams)
+    tags = Tags() if options["no_tags"] else _tags(decoder, start, asked, schedule.shift)
+    clip = _clip_format(decoder, schedule, options["size"] is not None, feed.streams, tags)
     target = WriteOptions(
         crf=DEFAULT_CRF if options["crf"] is None else options["crf"],
         lossless=options["lossless"],
@@ -208,14 +211,24 @@ def _kinds(decoder: StreamDecoder, output: str, options: dict[str, Any], *, quie
     left_out = ((SOUND, options["no_audio"]), (SUBTITLES, options["no_subtitles"]))
     kinds = {kind for kind, out in left_out if not out}
     there = {STREAM_TYPES[info.stream_type] for info in decoder.media.streams if info.stream_type in kinds}
+    if decoder.media.tags and not options["no_tags"]:
+        there.add("tags")
     if there and Path(output).suffix.lower() not in KEEPS_TIMES:
         note(f"{output}: this kind of file holds no {' or '.join(sorted(there))}; use .mp4 or .mkv", quiet=quiet)
         return set()
     return kinds
 
 
+def _tags(decoder: StreamDecoder, start: int, stop: int, shift: Fraction) -> Tags:
+    """The tags, and the chapters as far as they lie in frames start..stop-1; containers have no time before 0."""
+    line, found = decoder.timeline, decoder.media.tags or Tags()
+    begin = max(line.pts(start) * line.time_base, -shift) if start else -shift
+    end = line.pts(stop) * line.time_base if stop < decoder.frame_count else None
+    return replace(found, chapters=tuple(moved(found.chapters, begin, end, shift)))
+
+
 def _clip_format(
-    decoder: StreamDecoder, schedule: _Schedule, reshaped: bool, streams: tuple[StreamInfo, ...]
+    decoder: StreamDecoder, schedule: _Schedule, reshaped: bool, streams: tuple[StreamInfo, ...], tags: Tags
 ) -> ClipFormat:
     """The header's properties for the output; an asked size keeps the picture's shape by its sample aspect ratio."""
     header, (width, height) = decoder.header, decoder.view.size
@@ -236,6 +249,7 @@ def _clip_format(
         bit_depth=header.bit_depth,
         picture=decoder.media.picture or PictureMetadata(source_bit_depth=header.bit_depth),
         streams=streams,
+        tags=tags,
     )
 
 

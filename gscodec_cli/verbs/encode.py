@@ -82,6 +82,7 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--seed", type=int, default=0, show_default=True, help="Same seed, same file.", metavar="N")
 @click.option("--no-audio", is_flag=True, help="Leave out sound.")
 @click.option("--no-subtitles", is_flag=True, help="Leave out subtitles.")
+@click.option("--no-tags", is_flag=True, help="Leave out title, place, date and the like, and chapters.")
 @click.option("--blend", type=click.Choice(["sum", "normalised", "auto"]), help="How Gaussians add up (main).")
 @_tool_options
 def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **options: Any) -> None:
@@ -97,7 +98,9 @@ def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **o
         raise UsageError("--dask and --jobs: use one of them; Dask has as many jobs as its workers")
     check_target(Path(output), overwrite=yes, source=Path(source))
     clip = open_video(source, frames=options.pop("frames"), size=options["resize"])
-    clip = clip.without(sound=options.pop("no_audio"), subtitles=options.pop("no_subtitles"))
+    clip = clip.without(
+        sound=options.pop("no_audio"), subtitles=options.pop("no_subtitles"), tags=options.pop("no_tags")
+    )
     for text in clip.info.notes:
         note(text, quiet=quiet)
     settings = _settings(clip, **options)

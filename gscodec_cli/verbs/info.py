@@ -12,6 +12,7 @@ from gscodec.format.picture import shown_parts
 from gscodec.format.records import PROFILES, GopHeader
 from gscodec.format.source import GopSource
 from gscodec.format.streams import STREAM_TYPES, StreamInfo
+from gscodec.format.tags import Chapter, Tags
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.source import STDIN, name_of
 from gscodec_cli.errors import UsageError
@@ -69,7 +70,7 @@ def command(source: str, as_json: bool, offsets: bool, **options: Any) -> None:
 
 def _facts(decoder: StreamDecoder) -> dict[str, Any]:
     """Everything `--json` prints; its keys stay as they are."""
-    header, line, reader = decoder.header, decoder.timeline, decoder.reader
+    header, line, reader, tags = decoder.header, decoder.timeline, decoder.reader, decoder.media.tags or Tags()
     pixels = header.frame_count * header.width * header.height
     decoder.verify()
     gops, gop_bits = [], []
@@ -105,6 +106,8 @@ def _facts(decoder: StreamDecoder) -> dict[str, Any]:
         "matrix_coefficients": header.matrix_coefficients,
         "full_range": header.full_range,
         "picture": dict(shown_parts(decoder.media.picture)) if decoder.media.picture else {},
+        "tags": [list(tag) for tag in tags.values],
+        "chapters": [_chapter(chapter) for chapter in tags.chapters],
         "streams": [_stream(info, count) for info, count in zip(decoder.media.streams, carried, strict=True)],
         "bits": bits,
         "gop_table": gops,
@@ -127,6 +130,11 @@ def _stream(info: StreamInfo, carried: int) -> dict[str, Any]:
         "channel_layout": info.channel_layout,
         "bytes": carried,
     }
+
+
+def _chapter(chapter: Chapter) -> dict[str, Any]:
+    start, end = chapter.start * chapter.time_base, (chapter.start + chapter.duration) * chapter.time_base
+    return {"start": float(start), "end": float(end), "title": chapter.title}
 
 
 def _gop(reader: GopSource, index: int) -> dict[str, Any]:
@@ -174,10 +182,23 @@ def _print_tables(facts: dict[str, Any]) -> None:
 
     console = Console(soft_wrap=True)
     console.print(_header_table(facts, Table))
+    if facts["tags"] or facts["chapters"]:
+        console.print(_tag_table(facts, Table))
     if facts["streams"]:
         console.print(_stream_table(facts, Table))
     console.print(_bits_table(facts, Table))
     console.print(_gop_table(facts, Table))
+
+
+def _tag_table(facts: dict[str, Any], table_class: Any) -> Any:
+    from rich.text import Text
+
+    table = table_class(title="tags and chapters", show_header=False)
+    for name, value in facts["tags"]:
+        table.add_row(Text(name), Text(value))
+    for chapter in facts["chapters"]:
+        table.add_row(f"{chapter['start']:.3f} to {chapter['end']:.3f} s", Text(chapter["title"]))
+    return table
 
 
 def _header_table(facts: dict[str, Any], table_class: Any) -> Any:

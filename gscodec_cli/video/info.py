@@ -9,6 +9,7 @@ from fractions import Fraction
 
 from gscodec.format.picture import PictureMetadata
 from gscodec.format.streams import StreamInfo
+from gscodec.format.tags import Tags
 
 UNSPECIFIED = 2  # H.273 code point for colour primaries, transfer and matrix; also used for full_range
 NOMINAL_RATE = Fraction(25)  # frames per second of pictures and streams that carry no times
@@ -22,7 +23,7 @@ class VideoInfo:
     times are irregular. The colour fields are H.273 code points of the source (2 = unspecified); `full_range` is 0, 1
     or 2. `conversion_matrix` is the matrix the frames were converted to RGB with (0 for RGB sources), `streams` are the
     sound and subtitles that can be copied, and `notes` says in plain words what had to be assumed or is not carried.
-    `interlaced`: the source's frames are, and the frames given are deinterlaced.
+    `interlaced`: the source's frames are, and the frames given are deinterlaced. `tags`: of the whole file.
     """
 
     width: int
@@ -44,6 +45,7 @@ class VideoInfo:
     picture: PictureMetadata = field(default_factory=PictureMetadata)
     streams: tuple[StreamInfo, ...] = ()
     interlaced: bool = False
+    tags: Tags = field(default_factory=Tags)
 
     @property
     def coded_depth(self) -> int:

@@ -15,6 +15,7 @@ from gscodec.format.streams import KEY, SOUND, STREAM_TYPES, PacketRecord, Strea
 from gscodec_cli.errors import OutputError
 from gscodec_cli.video.encoders import HEVC, PictureEncoder
 from gscodec_cli.video.sound import stream_template
+from gscodec_cli.video.tags import muxer_options, put_tags
 
 FORMATS = {".mp4": "mp4", ".m4v": "mp4", ".mov": "mov", ".mkv": "matroska"}
 _MATRIX_OFFSET = 44  # of the matrix in a tkhd box of version 0, from the name of the box
@@ -73,7 +74,9 @@ class Muxer:
         clip = encoder.clip
         self.sink = _Sink(file)
         options = {} if format == "matroska" else {"movie_timescale": str(_movie_scale(encoder))}
+        options |= muxer_options(format, clip.tags)
         self._container: Any = av.open(self.sink, "w", format=format, options=options)
+        put_tags(self._container, clip.tags)
         self._picture = self._add_picture(encoder)
         self._bases = [Fraction(info.time_base_num, info.time_base_den) for info in clip.streams]
         self._copied = [self._add_stream(number, info) for number, info in enumerate(clip.streams)]

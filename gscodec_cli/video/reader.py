@@ -16,6 +16,7 @@ import numpy as np
 from av.video.reformatter import VideoReformatter
 
 from gscodec.format.streams import SOUND, SUBTITLES
+from gscodec.format.tags import Tags, moved
 from gscodec_cli.errors import MediaError
 from gscodec_cli.video.colour import bits_of, is_rgb, resolve_full_range, resolve_matrix, to_rgb
 from gscodec_cli.video.images import is_pattern, list_pictures
@@ -66,21 +67,31 @@ class VideoSource(ABC):
         """When frame `frame` of this source appears, on the clip's own clock."""
         return self._timing.pts[self.frames.start + frame] * self._timing.time_base
 
-    def without(self, *, sound: bool = False, subtitles: bool = False) -> "VideoSource":
-        """This source without its sound or its subtitles."""
+    def without(self, *, sound: bool = False, subtitles: bool = False, tags: bool = False) -> "VideoSource":
+        """This source without its sound, its subtitles, or its tags and chapters."""
         part = self.subrange(0, len(self))
         dropped = {kind for kind, drop in ((SOUND, sound), (SUBTITLES, subtitles)) if drop}
         kept = [(n, s) for n, s in zip(self._carried, self.info.streams, strict=True) if s.stream_type not in dropped]
         part._carried = tuple(number for number, _ in kept)
-        part.info = replace(part.info, streams=tuple(stream for _, stream in kept))
+        streams = tuple(stream for _, stream in kept)
+        part.info = replace(part.info, streams=streams, tags=Tags() if tags else part.info.tags)
         return part
 
     def packets(self) -> PacketReader:
         """The packets of `info.streams` that belong to these frames: all of them at the ends of the clip."""
+        return packet_reader(self.path, self._carried, *self._bounds())
+
+    @property
+    def tags(self) -> Tags:
+        """The tags of the file, and what of its chapters lies in these frames."""
+        chapters = moved(self.info.tags.chapters, *self._bounds(), Fraction(0))
+        return replace(self.info.tags, chapters=tuple(chapters))
+
+    def _bounds(self) -> tuple[Fraction | None, Fraction | None]:
+        """When these frames begin and end, in seconds on the clip's own clock; None at an end of the clip."""
         whole, last = self._timing.pts, self.frames.stop
         begin = self.seconds(0) if self.frames.start else None
-        end = whole[last] * self._timing.time_base if last < len(whole) else None
-        return packet_reader(self.path, self._carried, begin, end)
+        return begin, whole[last] * self._timing.time_base if last < len(whole) else None
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, int]]:
         for index, rgb in zip(self.frames, self._decode(), strict=False):

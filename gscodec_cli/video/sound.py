@@ -17,7 +17,6 @@ from gscodec_cli.errors import MediaError
 
 KINDS = {"audio": SOUND, "subtitle": SUBTITLES}
 DISPOSITIONS = 0x303FF  # the bits that SPEC 6.16 names
-_OF_THE_CONTAINER = ("major_brand", "minor_version", "compatible_brands", "encoder", "duration")
 READ_AHEAD = Fraction(5)  # seconds of picture after which the sound of an instant is in an interleaved file
 _DESCRIBING = ("nut", "matroska", "mp4", "mpegts")  # formats that between them take every codec
 
@@ -72,7 +71,7 @@ def _short(text: str) -> str:
 
 
 def notes_on_streams(container: av.container.InputContainer, picture: Any) -> Iterator[str]:
-    """In plain words, the streams and tags that are left out."""
+    """In plain words, the streams that are left out."""
     for stream in container.streams:
         if stream.type in KINDS and not _can_copy(stream):
             name = stream.codec_context.name if stream.codec_context is not None else "unknown"
@@ -81,11 +80,6 @@ def notes_on_streams(container: av.container.InputContainer, picture: Any) -> It
             yield f"stream {stream.index} is a second picture: only stream {picture.index} is encoded"
         elif stream.type not in (*KINDS, "video"):
             yield f"stream {stream.index} ({stream.type}) is left out"
-    tags = sorted(name for name in container.metadata if name.lower() not in _OF_THE_CONTAINER)
-    if container.chapters():
-        tags.append("chapters")
-    if tags:
-        yield f"tags are left out: {', '.join(tags)}"
 
 
 class PacketReader:

@@ -20,6 +20,7 @@ from gscodec_cli.video.deinterlace import deinterlaced
 from gscodec_cli.video.info import Timing, VideoInfo, nominal_timing, regular_timing
 from gscodec_cli.video.metadata import dropped, picture_metadata
 from gscodec_cli.video.sound import PacketReader, codec_name, copied_streams, describe_stream, notes_on_streams
+from gscodec_cli.video.tags import notes_on_tags, source_tags
 
 _HIDDEN_FRAMES = ("vp8", "vp9")  # packets of these may hold frames that are never shown, so packets do not count frames
 
@@ -169,10 +170,11 @@ def _describe(
         bit_depth=bits_of(frame.format),
         has_audio=bool(container.streams.audio),
         conversion_matrix=matrix,
-        notes=(*_notes(frame, matrix, rgb), *notes_on_streams(container, stream)),
+        notes=(*_notes(frame, matrix, rgb), *notes_on_streams(container, stream), *notes_on_tags(container)),
         picture=picture_metadata(frame, codec_name(stream), _held(last_duration, stream, timing)),
         streams=tuple(map(describe_stream, streams)),
         interlaced=bool(frame.interlaced_frame),
+        tags=source_tags(container),
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from gscodec.format.picture import CHROMA_FORMATS, PictureMetadata
 from gscodec.format.streams import PacketRecord, StreamInfo
+from gscodec.format.tags import Tags
 from gscodec_cli.output import OutputFile
 from gscodec_cli.video.info import NOMINAL_RATE
 
@@ -26,7 +27,7 @@ class ClipFormat:
     Colour fields are H.273 code points to tag the output with; `matrix_coefficients` 0 or 2 and `full_range` 2 are
     resolved by the writer. `frame_duration` is in ticks of `time_base` seconds, 0 when irregular. `frame_count` is
     exact. Frames are uint16 where `bit_depth` is more than 8. `picture` has the orientation, chroma format and HDR
-    metadata to restore, `streams` describes the packets that will come.
+    metadata to restore, `streams` describes the packets that will come, `tags` are those of the file.
     """
 
     width: int
@@ -42,6 +43,7 @@ class ClipFormat:
     bit_depth: int = 8
     picture: PictureMetadata = field(default_factory=PictureMetadata)
     streams: tuple[StreamInfo, ...] = ()
+    tags: Tags = field(default_factory=Tags)
 
     @property
     def chroma(self) -> str:

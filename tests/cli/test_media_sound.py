@@ -138,7 +138,6 @@ def test_what_is_not_copied_is_said(shared_data, tmp_path, capsys):
     for name, said in (
         ("multistream_audio_subs_nasa.mp4", "stream 3 is a second picture: only stream 0 is encoded"),
         ("phone_1080p_hlg10_rot_editlist_audio.mp4", "stream 2 (data) is left out"),
-        ("bt601_640x428_audio.mov", "tags are left out: "),
     ):
         gsv("encode", shared_data / "edge" / name, "-o", tmp_path / "a.gsv", *TINY, *SMALL, "--frames", "0:2")
         assert said in capsys.readouterr().err

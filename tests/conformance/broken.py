@@ -167,6 +167,10 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.18-5": ("chain", {"gop[3].gop_header.gaussian_count": u8(1)}),
     "C-6.18-6": ("chain", {"gop[0].motion[1].component[1].minimum": svar(1 << 25)}),
     "C-6.18-7": ("seamless", {"gop[1].shape_data.shape.delta[0].minimum": svar((1 << 31) - 8)}),
+    "C-6.19-2": ("tagged", {"tags.tag_count": uvar(1025)}),
+    "C-6.19-3": ("tagged", {"tags.tag[0].value": b"\xff\xfe\xfd\xfc\xfb\xfa"}),
+    "C-6.19-4": ("tagged", {"tags.chapter[1].time_base_den": u8(0)}),
+    "C-6.19-5": ("tagged", {"tags.chapter[0].duration": _written(UVAR64, (1 << 63) + 40)}),
     "C-6.14-1": ("tiny", {"ENDF.index_offset": (10).to_bytes(8, "little")}),
 }
 
@@ -174,7 +178,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
 @cache
 def base(name: str) -> bytes:
     """The unbroken file."""
-    chunks = ANCILLARY[name] if name == "deep" else ()
+    chunks = ANCILLARY[name] if name in ("deep", "tagged") else ()
     return file_of(VECTORS[name](), chunks)
 
 
@@ -221,12 +225,13 @@ def broken_files() -> dict[str, bytes]:
     files["C-6.15-1"] = _twice("pict")
     files["C-6.16-1"] = _twice("strm")
     files["C-6.17-1"] = _without("strm")
+    files["C-6.19-1"] = _twice("tags", "tagged", 2)
     return dict(sorted(files.items(), key=lambda item: number_of(item[0])))
 
 
-def _twice(kind: str) -> bytes:
-    deep = base("deep")
-    return _with_chunk(deep, 4, EditedFile(deep).chunk(kind))
+def _twice(kind: str, name: str = "deep", after: int = 4) -> bytes:
+    data = base(name)
+    return _with_chunk(data, after, EditedFile(data).chunk(kind))
 
 
 def _without(kind: str) -> bytes:

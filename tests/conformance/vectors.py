@@ -24,6 +24,7 @@ from gscodec.format.records import (
     WindowData,
 )
 from gscodec.format.streams import DISCARD, KEY, PacketRecord, StreamInfo, write_packets, write_streams
+from gscodec.format.tags import Chapter, Tags, write_tags
 from tests.conformance import chains  # registers its vectors
 from tests.conformance.build import (
     SIZE,
@@ -66,6 +67,10 @@ PICTURE = PictureMetadata(
     mastering_luminance=(10000000, 1),
     content_light=(1000, 400),
 )
+TAGS = Tags(
+    (("title", "Am See"), ("location", "+47.5+009.7/"), ("comment", "\u00fc" * 300), ("title", "")),
+    (Chapter(1, 1000, -40, 60, "one"), Chapter(1, 25, 1, 1)),
+)
 ANCILLARY = {
     "variable_time": (("note", b"skipped by decoders"),),
     "deep": (
@@ -74,6 +79,7 @@ ANCILLARY = {
         ("note", b"unknown"),
         ("pack", write_packets(PACKETS, 2)),
     ),
+    "tagged": (("tags", write_tags(TAGS)),),
 }
 """Chunks put before the first GoP of some vectors."""
 
@@ -251,3 +257,10 @@ def deep() -> Vector:
     n = Numbers(15)
     gops = [plain(n, first, 1, 20) for first in (0, 1)]
     return header(2, bit_depth=10, max_gop_frames=1, transfer_characteristics=16), gops
+
+
+@vector
+def tagged() -> Vector:
+    """Tags and chapters, one of which begins before the first frame."""
+    n = Numbers(27)
+    return header(2), [plain(n, 0, 2, 3)]

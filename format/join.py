@@ -22,7 +22,7 @@ from .picture import PictureMetadata, write_picture
 from .records import SequenceHeader
 from .schema import FieldStream, Values
 from .streams import PacketRecord, StreamInfo, write_packets, write_streams
-from .tags import Tags, moved, write_tags
+from .tags import Chapter, Tags, moved, write_tags
 from .validate_media import MAX_TAGS
 
 SAME = (
@@ -156,7 +156,8 @@ def _joint_media(pieces: Sequence[Piece]) -> Media:
 
 def _joint_tags(pieces: Sequence[Piece], found: Sequence[Media]) -> Tags:
     """The tags of the first file, and the chapters of all, where they are in the new file."""
-    header, chapters = pieces[0].reader.header, []
+    header = pieces[0].reader.header
+    chapters: list[Chapter] = []
     base, at = Fraction(header.time_base_num, header.time_base_den), header.start_pts
     for piece, media in zip(pieces, found, strict=True):
         first, end = piece.span

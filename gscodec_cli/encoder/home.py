@@ -42,6 +42,14 @@ class Home:
             yield
 
 
+def gpus(name: str) -> list[str]:
+    """The GPUs that a device name lets us use, as CUDA_VISIBLE_DEVICES names them; none for the CPU."""
+    if name != "cuda":
+        return []
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return chosen.split(",") if chosen else [str(index) for index in range(torch.cuda.device_count())]
+
+
 @contextmanager
 def _engine(name: str | None) -> Iterator[None]:
     """Choose the engine for CPU tensors too, which only the interpreter needs."""

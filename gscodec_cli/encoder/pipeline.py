@@ -30,7 +30,7 @@ from gscodec_cli.encoder.checkpoint import Checkpoint
 from gscodec_cli.encoder.clip import ClipName
 from gscodec_cli.encoder.cluster import encode_on_cluster
 from gscodec_cli.encoder.division import Division, divide
-from gscodec_cli.encoder.home import Home
+from gscodec_cli.encoder.home import Home, gpus
 from gscodec_cli.encoder.media import MediaChunks
 from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
 from gscodec_cli.encoder.presets import PROFILES
@@ -52,7 +52,12 @@ ANY = ("threads", "device")  # options that another run of the same encode may c
 
 
 def encode(
-    source: VideoSource, target: BinaryIO, options: EncodeOptions, progress: Progress | None = None, *, jobs: int = 1
+    source: VideoSource,
+    target: BinaryIO,
+    options: EncodeOptions,
+    progress: Progress | None = None,
+    *,
+    jobs: int | None = None,
 ) -> EncodeResult:
     """Encode a clip into `target`, a writable binary file, with as many processes.
 
@@ -121,8 +126,11 @@ class Encode:
         MediaChunks(self.source, writer).begin()
         return writer.size - writer.media_bytes + INDEX_BYTES * self.gops + END_BYTES
 
-    def train(self, progress: Progress | None = None, *, jobs: int = 1, cluster: str | None = None) -> None:
-        """Encode every GoP that is not finished: here, in `jobs` processes, or on the Dask scheduler at `cluster`."""
+    def train(self, progress: Progress | None = None, *, jobs: int | None = None, cluster: str | None = None) -> None:
+        """Encode every GoP that is not finished: here, in `jobs` processes, or on the Dask scheduler at `cluster`.
+
+        Where the caller does not say, there is one process for each GPU, and here for the CPU.
+        """
         reporter = Reporter(progress, self.plan, self.division, self.pixels)
         for number in filter(self.checkpoint.__contains__, range(self.gops)):
             reporter.finished(self.checkpoint.gop(number, 0, payload=False))
@@ -139,13 +147,13 @@ class Encode:
                         self.notes.append(event.text)
 
     def _encode(
-        self, tasks: list[ChainTask], jobs: int, cluster: str | None, report: Callable[[Step], None]
+        self, tasks: list[ChainTask], jobs: int | None, cluster: str | None, report: Callable[[Step], None]
     ) -> Generator[Event]:
-        threads = self.plan.threads or os.cpu_count() or 1
+        threads, found = self.plan.threads or os.cpu_count() or 1, gpus(self.device)
         if cluster is not None:
             yield from encode_on_cluster(tasks, self.clip, cluster)
-        elif jobs > 1:
-            yield from encode_locally(tasks, self.clip, jobs, threads)
+        elif (processes := jobs or len(found)) > 1:
+            yield from encode_locally(tasks, self.clip, processes, threads, found)
         else:
             for task in tasks:
                 yield from encode_chain(task, self.source, threads, report)

@@ -57,10 +57,11 @@ Event = FinishedGop | Step | Note
 class _Worker:
     """A process and the chain it is at."""
 
-    def __init__(self, clip: ClipName, threads: int) -> None:
+    def __init__(self, clip: ClipName, threads: int, gpu: str | None) -> None:
+        self.gpu = gpu
         context = get_context("spawn")  # torch and the kernels have threads, which a fork would lose
         self.pipe, other = context.Pipe()
-        self.process: BaseProcess = context.Process(target=_work, args=(other, clip, threads), daemon=True)
+        self.process: BaseProcess = context.Process(target=_work, args=(other, clip, threads, gpu), daemon=True)
         with _ctrl_c_held_back():
             self.process.start()
         other.close()
@@ -90,17 +91,21 @@ def _ctrl_c_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def encode_locally(tasks: Sequence[ChainTask], clip: ClipName, jobs: int, threads: int) -> Iterator[Event]:
+def encode_locally(
+    tasks: Sequence[ChainTask], clip: ClipName, jobs: int, threads: int, gpus: Sequence[str] = ()
+) -> Iterator[Event]:
     """Encode chains in `jobs` processes that share `threads` threads; GoPs come as they are finished.
 
+    gpus: those that the processes take in turn, one each, as CUDA_VISIBLE_DEVICES names them.
     Memory: one GoP and its training per process. Raises CliError as the workers do, or if they die again and again.
     """
     waiting = list(reversed(tasks))
     jobs = min(jobs, len(tasks))
     workers: list[_Worker] = []
     try:
-        for _ in range(jobs):
-            workers.append(_Worker(clip, max(1, threads // jobs)))
+        for index in range(jobs):
+            gpu = gpus[index % len(gpus)] if gpus else None
+            workers.append(_Worker(clip, max(1, threads // jobs), gpu))
             workers[-1].give(waiting.pop())
         while busy := {worker.pipe: worker for worker in workers if worker.task}:
             for pipe in connection.wait(list(busy)):
@@ -140,13 +145,15 @@ def _replacement(dead: _Worker, clip: ClipName, threads: int) -> tuple[_Worker, 
     text = f"the process that encoded frames {span.start}:{span.stop} died ({why})"
     if dead.deaths + 1 >= MOST_DEATHS:
         raise CliError(f"{text} for the {MOST_DEATHS}rd time; fewer --jobs take less memory")
-    new = _Worker(clip, threads)
+    new = _Worker(clip, threads, dead.gpu)
     new.give(task, dead.deaths + 1)
     return new, Note(f"{text}; another one goes on")
 
 
-def _work(pipe: Connection, clip: ClipName, threads: int) -> None:
+def _work(pipe: Connection, clip: ClipName, threads: int, gpu: str | None) -> None:
     """A worker: encodes the chains that it is given until nobody is there to give them."""
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu  # in time: nothing has asked for a GPU in this process
     threading.Thread(target=_leave_with_parent, daemon=True).start()
     try:
         source = clip.open()

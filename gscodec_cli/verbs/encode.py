@@ -75,7 +75,7 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")
 @click.option("--resize", type=FrameSize(), help="Scale the clip to this size first.")
 @click.option("--threads", type=int, default=0, show_default=True, help="0 is all cores.", metavar="N")
-@click.option("--jobs", type=click.IntRange(1, 256), default=1, help="Processes that encode.", metavar="N")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Processes that encode; 1, or one per GPU.", metavar="N")
 @click.option("--dask", help="Encode on the workers of the Dask scheduler at this address.", metavar="ADDRESS")
 @click.option("--resume", is_flag=True, help="Go on with OUT.gsv.part where there is one.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", help="Where to train.")
@@ -94,7 +94,7 @@ def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **o
     if output == "-":
         raise UsageError("-o -: a .gsv file is not written to standard output; give it a name")
     jobs, dask, resume = (options.pop(name) for name in ("jobs", "dask", "resume"))
-    if dask is not None and jobs != 1:
+    if dask is not None and jobs is not None:
         raise UsageError("--dask and --jobs: use one of them; Dask has as many jobs as its workers")
     check_target(Path(output), overwrite=yes, source=Path(source))
     clip = open_video(source, frames=options.pop("frames"), size=options["resize"])

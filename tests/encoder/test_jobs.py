@@ -20,6 +20,8 @@ import pytest
 
 from gscodec.format.container import ContainerReader
 from gscodec_cli.encoder import Encode, EncodeOptions, workers
+from gscodec_cli.encoder.clip import ClipName
+from gscodec_cli.encoder.home import gpus
 from gscodec_cli.errors import BackendMissingError, CliError, MediaError
 from gscodec_cli.video.reader import open_video
 
@@ -205,3 +207,33 @@ def test_a_scheduler_that_is_not_there_is_said(clip, monkeypatch):
     monkeypatch.setattr("gscodec_cli.encoder.cluster.TIMEOUT", 1)
     with pytest.raises(BackendMissingError, match=r"--dask tcp://127\.0\.0\.1:9: no scheduler answers there"):
         encode(clip, cluster="tcp://127.0.0.1:9")
+
+
+def test_processes_take_the_gpus_in_turn(monkeypatch, clip):
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert gpus("cpu") == gpus("auto") == []
+    assert gpus("cuda") == ["0", "1"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-8a")
+    assert gpus("cuda") == ["3", "GPU-8a"]
+    taken = []
+
+    class Seen(workers._Worker):
+        def __init__(self, clip, threads, gpu):
+            super().__init__(clip, threads, gpu)
+            taken.append(gpu)
+
+    monkeypatch.setattr(workers, "_Worker", Seen)
+    monkeypatch.setattr("gscodec_cli.encoder.pipeline.gpus", lambda name: ["3", "GPU-8a"])
+    options = EncodeOptions(gop=2, keyint=4, gaussians=40, **QUICK)
+    Encode(open_video(clip), options, io.BytesIO()).train()
+    assert taken == ["3", "GPU-8a"]
+
+
+def test_a_process_sees_its_gpu_only(monkeypatch, clip):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    monkeypatch.setattr(workers, "_leave_with_parent", lambda: None)
+    ours, theirs = multiprocessing.Pipe()
+    theirs.close()
+    workers._work(ours, ClipName.of(open_video(clip)), 1, "1")
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "1"

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 
 class GsvError(Exception):
@@ -41,8 +40,7 @@ class LimitError(GsvError):
         super().__init__(message or f"the file asks for {asked} {limit}, the limit is {allowed}; raise it with {flag}")
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A position to blame: `offset` in the file and the name of the chunk around it."""
 
     offset: int | None = None

@@ -41,6 +41,14 @@ class Descriptor:
         validate.integer_fits(at, number, self.bits)
         return number.to_bytes(self.size, "little") if self.size else _leb128(number)
 
+    def read_short(self, data: memoryview, position: int) -> int | None:
+        """The value where it is a single byte that no rule objects to, as most are; else None."""
+        most = 256 if self.size == 1 else 0 if self.size else 128
+        if position >= len(data) or data[position] >= most:
+            return None
+        byte = data[position]
+        return (byte >> 1) ^ -(byte & 1) if self.kind == "svar" else byte
+
     def read(self, data: memoryview, position: int, at: Place) -> tuple[int | float, int]:
         """(value, next position) from `data`; FormatError if it is cut or breaks a rule."""
         if not self.size:
@@ -156,8 +164,12 @@ class FieldStream:
     def field(self, values: Values, name: str, descriptor: Descriptor) -> Any:
         """Transfer `values[name]`; returns it."""
         if self.reading:
-            values[name], end = descriptor.read(self._data, self._position, self._here)
-            self._advance(end - self._position, name, descriptor.name, values[name])
+            value: Any = descriptor.read_short(self._data, self._position)
+            end = self._position + 1
+            if value is None:
+                value, end = descriptor.read(self._data, self._position, self._here)
+            values[name] = value
+            self._advance(end - self._position, name, descriptor.name, value)
         else:
             data = descriptor.write(values[name], self._here)
             self._out += data

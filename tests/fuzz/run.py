@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Throw mutated files at every reader: python -m tests.fuzz.run [--seconds 60] [--seed 1] [--save FOLDER]
+"""Throw mutated files at every reader: python -m tests.fuzz.run [--seconds 60] [--seed 1] [--jobs 1] [--save FOLDER]
 
 With atheris (pip install atheris) coverage guides it; without, or with --plain, every input is made from a good file.
 Inputs that break a promise are kept, one per kind, and the exit code is 1.
@@ -14,6 +14,7 @@ import importlib.util
 import inspect
 import os
 import pkgutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -119,15 +120,26 @@ def _instrument(atheris: object) -> None:
                         atheris.instrument_func(function)  # type: ignore[attr-defined]
 
 
+def run_several(options: argparse.Namespace) -> int:
+    """As many processes as asked for; returns the largest exit code."""
+    words = ["--seconds", str(options.seconds), "--save", str(options.save), *["--plain"][: options.plain]]
+    seeds = range(options.seed, options.seed + options.jobs)
+    command = [sys.executable, "-m", "tests.fuzz.run", *words]
+    return max([run.wait() for run in [subprocess.Popen([*command, "--seed", str(seed)]) for seed in seeds]])
+
+
 def main() -> int:
     """Parse the arguments and run."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0] if __doc__ else None)
     parser.add_argument("--seconds", type=float, default=60)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="processes, each with a seed of its own")
     parser.add_argument("--save", type=Path, default=Path("out/fuzz"), help="folder of inputs that break a promise")
     parser.add_argument("--plain", action="store_true", help="do not use atheris")
     options = parser.parse_args()
     options.save.mkdir(parents=True, exist_ok=True)
+    if options.jobs > 1:
+        return run_several(options)
     tally = Tally(options.save)
     if options.plain or importlib.util.find_spec("atheris") is None:
         return run_plain(options.seconds, options.seed, tally)

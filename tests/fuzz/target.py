@@ -36,7 +36,7 @@ LIMITS = Limits(
     memory=64 << 20,
 )
 SLACK = 48 << 20  # what the allocator keeps, and the engine's own tables
-EVERY = 4  # one input in so many is read in all ways; which ones depends on their bytes alone
+EVERY = 8  # one input in so many is read in all ways; which ones depends on their bytes alone
 
 warnings.simplefilter("error")  # an overflow that nobody expected is a finding
 
@@ -71,7 +71,8 @@ def _compare(data: bytes, refused: FormatError | None) -> None:
     """Read the same bytes in the other ways."""
     file = io.BytesIO(data)
     streamed = _refusal(lambda: SequentialReader(file, LIMITS).verify())
-    _survives_lenient(data)
+    if streamed:
+        _survives_lenient(data)
     faults = _faults(data)
     if refused is not None:
         assert faults, f"refused but not a fault: {refused}"
@@ -113,8 +114,9 @@ def _faults(data: bytes) -> list:
         return error.faults or [error]
     except FormatError as error:
         return [error]
-    for index in left.indices():
-        left.read_gop(index)
+    if left.gop_count:  # each was decoded on opening; one is entered on its own
+        left._decoded = None
+        left.read_gop(zlib.crc32(data) // EVERY % left.gop_count)
     spans = left.missing()
     assert all(0 <= a < b <= left.header.frame_count for a, b in spans)
     assert not spans or left.faults

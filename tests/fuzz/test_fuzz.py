@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -75,3 +77,13 @@ def test_failures_are_kept_once_of_each_kind(corpus, tmp_path, monkeypatch, caps
     assert [path.read_bytes() for path in tmp_path.iterdir()] == corpus[:1]
     assert "AttributeError" in capsys.readouterr().err
     assert tally.outcomes["failed"] == 4
+
+
+def test_jobs_have_seeds_of_their_own(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    words = ["--plain", "--seconds", "0.5", "--jobs", "2", "--save", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["run", *words])
+    assert run.main() == 0
+    said = capfd.readouterr().out.splitlines()
+    assert len(set(said)) == 2
+    assert all(" inputs in " in line for line in said)

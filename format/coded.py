@@ -9,19 +9,27 @@ import numpy as np
 
 from . import entropy, validate_data
 from .carry import difference
+from .contexts import Columns
 from .records import QUANTISER_RVQ, QUANTISER_UNIFORM, Coded, RvqQuantiser, UniformQuantiser
 from .schema import F32, U8, FieldStream, Values
 
 
 def coded_planes(
-    io: FieldStream, name: str, coded: Coded | None, components: int, count: int, expected: Coded | None = None
+    io: FieldStream,
+    name: str,
+    coded: Coded | None,
+    components: int,
+    count: int,
+    columns: Columns,
+    expected: Coded | None = None,
 ) -> Coded:
     """Transfer quantiser and planes of `components` numbers per Gaussian (SPEC 5.8).
 
-    `expected`: the inherited quantiser and the predicted symbols of the carried Gaussians, in a predicted GoP.
+    `columns`: the planes of new Gaussians before these. `expected`: the inherited quantiser and the predicted symbols
+    of the carried Gaussians, in a predicted GoP.
     """
     if expected is not None:
-        return _differences(io, name, coded, expected, count)
+        return _differences(io, name, coded, expected, count, columns)
     v: Values = {}
     if coded is not None:
         v["quantiser_type"] = QUANTISER_RVQ if isinstance(coded.quantiser, RvqQuantiser) else QUANTISER_UNIFORM
@@ -31,31 +39,34 @@ def coded_planes(
         quantiser: UniformQuantiser | RvqQuantiser
         if v["quantiser_type"] == QUANTISER_UNIFORM:
             quantiser = _uniform(io, coded and coded.quantiser, components)
-            label, columns = "component", components
+            label, width = "component", components
         else:
             quantiser = _rvq(io, coded and coded.quantiser, components)
-            label, columns = "index", len(quantiser.codebook_steps)
+            label, width = "index", len(quantiser.codebook_steps)
         planes = []
-        for column in range(columns):
+        for column in range(width):
             source = None if coded is None else coded.symbols[:, column]
-            planes.append(entropy.plane(io, f"{label}[{column}]", source, count))
+            planes.append(entropy.plane(io, f"{label}[{column}]", source, count, columns))
             if isinstance(quantiser, RvqQuantiser) and count:
                 low, high = int(planes[-1].min()), int(planes[-1].max())
                 validate_data.codeword_index(io.place, low, high, len(quantiser.codebooks[0]))
     return coded or Coded(quantiser, np.stack(planes, axis=1))
 
 
-def _differences(io: FieldStream, name: str, coded: Coded | None, expected: Coded, count: int) -> Coded:
+def _differences(
+    io: FieldStream, name: str, coded: Coded | None, expected: Coded, count: int, columns: Columns
+) -> Coded:
     if coded is not None and coded.quantiser != expected.quantiser:
         raise ValueError(f"{name}: a predicted GoP keeps the quantisers of the GoP before")
-    carried, columns = len(expected.symbols), []
+    carried, found = len(expected.symbols), []
     with io.scope(name):
         for i, base in enumerate(expected.symbols.T):
             source = None if coded is None else coded.symbols[:, i]
             old = difference(io, f"delta[{i}]", base, None if source is None else source[:carried])
-            new = entropy.plane(io, f"component[{i}]", None if source is None else source[carried:], count - carried)
-            columns.append(np.concatenate([old, new]))
-    return coded or Coded(expected.quantiser, np.stack(columns, axis=1))
+            fresh = None if source is None else source[carried:]
+            new = entropy.plane(io, f"component[{i}]", fresh, count - carried, columns)
+            found.append(np.concatenate([old, new]))
+    return coded or Coded(expected.quantiser, np.stack(found, axis=1))
 
 
 def _uniform(io: FieldStream, quantiser: Any, components: int) -> UniformQuantiser:

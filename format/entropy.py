@@ -14,15 +14,16 @@ from numpy.typing import NDArray
 
 from . import tables, validate_data
 from .bits import pack, packed_length, padding_is_zero, unpack
+from .context_choice import context_coding
+from .contexts import Columns, context_plane, written_size
+from .estimate import best_centre, rough_bits
 from .schema import SVAR, U8, UVAR, FieldStream
-from .tokens import Symbols, detokenise, rans_decode, rans_encode, token_widths, tokenise
+from .tokens import LARGEST_TOKEN, Symbols, detokenise, rans_decode, rans_encode, token_widths, tokenise
 
-FIXED, STATIC, HYBRID = 0, 1, 2
-ENTROPY_MODELS = {FIXED: "fixed", STATIC: "static", HYBRID: "hybrid"}
-LARGEST_TOKEN = 127  # magnitudes below 2^32
+FIXED, STATIC, HYBRID, CONTEXTS = 0, 1, 2, 3
+ENTROPY_MODELS = {FIXED: "fixed", STATIC: "static", HYBRID: "hybrid", CONTEXTS: "contexts"}
 MAX_GAP_TOKENS = 192  # values below 2^48
 
-TABLE_BITS = 2.5  # of a table, per symbol that occurs
 CLOSE, SMALL = 1.1, 128  # a static table is tried if roughly as good as tokens, or of so few symbols
 
 # Syntax
@@ -75,30 +76,42 @@ def _fixed(io: FieldStream, coded: dict[str, Any], count: int) -> Symbols:
     return unpack(data, np.full(count, width, np.int64)).astype(np.int64)
 
 
-def plane(io: FieldStream, name: str, symbols: Symbols | None, count: int) -> Symbols:
-    """Transfer one plane of [count] symbols in -2^31..2^31-1; nothing at all if count is 0."""
+def plane(io: FieldStream, name: str, symbols: Symbols | None, count: int, columns: Columns | None = None) -> Symbols:
+    """Transfer one plane of [count] symbols in -2^31..2^31-1; nothing at all if count is 0.
+
+    A plane of new Gaussians may be coded given the `columns` before it, and becomes one of them.
+    """
     if count == 0:
         return np.zeros(0, np.int64)
+    columns = Columns() if columns is None else columns
     coded: dict[str, Any] = {}
     if symbols is not None:
         _check_count(name, symbols, count)
         validate_data.symbols_fit(io.place, int(symbols.min()), int(symbols.max()))
-        coded = _choose(symbols)
+        coded = _choose(symbols, columns)
     with io.scope(name):
-        model = io.field(coded, "entropy_model", U8)
-        validate_data.entropy_model(io.place, model)
-        minimum = io.field(coded, "minimum", SVAR)
-        if model == FIXED:
-            values = _fixed(io, coded, count)
-        elif model == STATIC:
-            values = _alphabet(io, coded, "symbol_count", tables.MAX_SYMBOLS, count)
-        else:
-            values = _tokens_and_raw(io, coded, count, signed=True)
-        if symbols is not None:
-            return symbols
+        found = _plane(io, coded, count, columns)
+    columns.planes.append(found if symbols is None else symbols)
+    return columns.planes[-1]
+
+
+def _plane(io: FieldStream, coded: dict[str, Any], count: int, columns: Columns) -> Symbols:
+    """The symbols when reading, anything when writing."""
+    model = io.field(coded, "entropy_model", U8)
+    validate_data.entropy_model(io.place, model)
+    minimum = io.field(coded, "minimum", SVAR)
+    if model == FIXED:
+        values = _fixed(io, coded, count)
+    elif model == STATIC:
+        values = _alphabet(io, coded, "symbol_count", tables.MAX_SYMBOLS, count)
+    elif model == HYBRID:
+        values = _tokens_and_raw(io, coded, count, signed=True)
+    else:
+        values = context_plane(io, coded.get("coding"), columns.planes, count)
+    if io.reading:
         validate_data.symbols_fit(io.place, int(values.min()) + minimum, int(values.max()) + minimum)
-        values += minimum
-    return values
+    symbols: Symbols = values + minimum
+    return symbols
 
 
 def _check_count(name: str, symbols: Symbols, count: int) -> None:
@@ -140,34 +153,13 @@ def _hybrid(values: Symbols, lowest: int | None = None) -> dict[str, Any]:
     return coded | {"lowest_token": first}
 
 
-def _centres(symbols: Symbols, counts: NDArray[np.int64]) -> list[int]:
-    """Symbols from which tokens may count: the median and, given the `counts` from the smallest one on, the mode."""
-    median = int(np.partition(symbols, len(symbols) // 2)[len(symbols) // 2])
-    return sorted({median, int(symbols.min()) + int(counts.argmax())} if len(counts) else {median})
-
-
-def _about(counts: NDArray[np.int64]) -> float:
-    """Bits that symbols with these [n] counts take with their table, roughly."""
-    there = counts[counts > 0].astype(np.float64)
-    return float(there.sum() * np.log2(there.sum()) - there @ np.log2(there)) + TABLE_BITS * len(there)
-
-
-def _best_centre(symbols: Symbols, counts: NDArray[np.int64]) -> tuple[float, int]:
-    """(bits, roughly; symbol) of the centre for which tokens take the fewest."""
-    tried = []
-    for centre in _centres(symbols, counts):
-        tokens, _, widths = tokenise(symbols - centre)
-        tried.append((_about(np.bincount(tokens - tokens.min())) + float(widths.sum()), centre))
-    return min(tried)
-
-
 def _size(coded: dict[str, Any]) -> int:
     """Bytes that differ between the models."""
     table = tables.table_bits(coded["classes"]) // 8 if "classes" in coded else 0
     return table + sum(len(coded.get(part, b"")) for part in ("words", "raw_bits", "packed"))
 
 
-def _choose(symbols: Symbols) -> dict[str, Any]:
+def _choose(symbols: Symbols, columns: Columns) -> dict[str, Any]:
     """The smallest of the models that fit, as the fields of plane()."""
     minimum = int(symbols.min())
     values = symbols - minimum
@@ -176,21 +168,26 @@ def _choose(symbols: Symbols) -> dict[str, Any]:
         return {"entropy_model": STATIC, "minimum": minimum, "symbol_count": 1, "symbols": values}
     width = highest.bit_length()
     found = [{"entropy_model": FIXED, "minimum": minimum, "bit_width": width, "symbols": values, "packed": b""}]
-    counts = np.bincount(values) if highest < tables.MAX_SYMBOLS else np.zeros(0, np.int64)
-    about, centre = _best_centre(symbols, counts) if highest >= 16 else (math.inf, 0)
-    if 0 < len(counts) <= SMALL or (len(counts) and _about(counts) < CLOSE * about):
-        found.append({"entropy_model": STATIC, "minimum": minimum, **_static(values, counts)})
+    about, centre = best_centre(symbols) if highest >= 16 else (math.inf, 0)
+    if highest < tables.MAX_SYMBOLS:
+        counts = np.bincount(values)
+        if len(counts) <= SMALL or rough_bits(counts) < CLOSE * about:
+            found.append({"entropy_model": STATIC, "minimum": minimum, **_static(values, counts)})
     if highest >= 16:
         found.append({"minimum": centre, **_hybrid(symbols - centre)})
     sizes = [packed_length(len(values) * width), *(_size(c) for c in found[1:])]
+    coding = context_coding(symbols, columns)
+    if coding is not None:
+        found.append({"entropy_model": CONTEXTS, "minimum": 0, "coding": coding})
+        sizes.append(written_size(coding))
     best = found[sizes.index(min(sizes))]
     if best["entropy_model"] == FIXED:
         best["packed"] = pack(values.astype(np.uint64), np.full(len(values), width, np.int64))
     return best
 
 
-def plane_bits(symbols: Symbols) -> int:
-    """Bits that `plane` takes for these symbols, measured by writing it."""
+def plane_bits(symbols: Symbols, columns: Columns | None = None) -> int:
+    """Bits that `plane` takes for these symbols after these `columns`, of which it becomes one; measured by writing."""
     io = FieldStream()
-    plane(io, "plane", symbols, len(symbols))
+    plane(io, "plane", symbols, len(symbols), columns)
     return 8 * len(io.getvalue())

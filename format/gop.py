@@ -12,6 +12,7 @@ from . import entropy, validate, validate_data
 from .accounting import GopBits as GopBits  # callers meet it here
 from .carry import carry_data, check_windows, difference
 from .coded import coded_planes
+from .contexts import Columns
 from .field import field_hash
 from .gop_header import GAUSSIAN_BYTES as GAUSSIAN_BYTES
 from .gop_header import gop_header
@@ -85,21 +86,21 @@ def _gop(
     io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None, reference: GopRecord | None
 ) -> GopRecord:
     h = gop_header(io, header, limits, r)
-    count, p = h.gaussian_count, None
+    count, p, columns = h.gaussian_count, None, Columns()
     if h.reference_mode == REFERENCE_PREVIOUS:
         with io.component("carry"), io.scope("carry_data"):
             p = carry_data(io, header, h, r, reference)
     with io.component("means"), io.scope("mean_data"):
         mean = _mean_data(io, header, r and r.mean, count, p)
     with io.component("windows"), io.scope("window_data"):
-        window = _window_data(io, r and r.window, count, p) if h.window_type == WINDOW_RAMP else None
+        window = _window_data(io, r and r.window, count, p, columns) if h.window_type == WINDOW_RAMP else None
     with io.component("shapes"), io.scope("shape_data"):
-        shape = _shape_data(io, r and r.shape, count, p)
+        shape = _shape_data(io, r and r.shape, count, p, columns)
     with io.component("colours"), io.scope("colour_data"):
-        colour = _colour_data(io, r and r.colour, count, p)
+        colour = _colour_data(io, r and r.colour, count, p, columns)
     with io.component("motion"):
-        motion = _motion_data(io, r and r.motion, h.motion_degree, count, p) if h.motion_degree else None
-        drift = _drift_data(io, r and r.drift, count, p) if h.colour_drift else None
+        motion = _motion_data(io, r and r.motion, h.motion_degree, count, p, columns) if h.motion_degree else None
+        drift = _drift_data(io, r and r.drift, count, p, columns) if h.colour_drift else None
     field = None
     if h.field_type:
         with io.component("field_tables"), io.scope("field_hash"):
@@ -176,19 +177,23 @@ def _check_grid(io: FieldStream, grid: np.ndarray, spans: tuple[int, ...]) -> No
         validate_data.means_in_grid(io.place, int(x), int(y), (spans[0], spans[1]))
 
 
-def _shape_data(io: FieldStream, shape: ShapeData | None, count: int, p: Prediction | None) -> ShapeData:
+def _shape_data(
+    io: FieldStream, shape: ShapeData | None, count: int, p: Prediction | None, columns: Columns
+) -> ShapeData:
     if p is not None:
-        coded = coded_planes(io, "shape", shape and shape.coded, 3, count, p.shape)
+        coded = coded_planes(io, "shape", shape and shape.coded, 3, count, columns, p.shape)
         return ShapeData(p.reference.shape.shape_type, coded)
     v: Values = {} if shape is None else {"shape_type": shape.shape_type}
     io.field(v, "shape_type", U8)
     validate_data.shape_type(io.place, v["shape_type"])
-    return ShapeData(v["shape_type"], coded_planes(io, "shape", shape and shape.coded, 3, count))
+    return ShapeData(v["shape_type"], coded_planes(io, "shape", shape and shape.coded, 3, count, columns))
 
 
-def _colour_data(io: FieldStream, colour: ColourData | None, count: int, p: Prediction | None) -> ColourData:
+def _colour_data(
+    io: FieldStream, colour: ColourData | None, count: int, p: Prediction | None, columns: Columns
+) -> ColourData:
     if p is not None:
-        coded = coded_planes(io, "colour", colour and colour.coded, 3, count, p.colour)
+        coded = coded_planes(io, "colour", colour and colour.coded, 3, count, columns, p.colour)
         return ColourData(p.reference.colour.colour_space, p.reference.colour.colour_norm, coded)
     v: Values = {}
     if colour is not None:
@@ -197,28 +202,34 @@ def _colour_data(io: FieldStream, colour: ColourData | None, count: int, p: Pred
     validate_data.colour_space(io.place, v["colour_space"])
     io.field(v, "colour_norm", U8)
     validate_data.colour_norm(io.place, v["colour_norm"])
-    coded = coded_planes(io, "colour", colour and colour.coded, 3, count)
+    coded = coded_planes(io, "colour", colour and colour.coded, 3, count, columns)
     return ColourData(v["colour_space"], v["colour_norm"], coded)
 
 
 def _motion_data(
-    io: FieldStream, motion: MotionData | None, degree: int, count: int, p: Prediction | None
+    io: FieldStream, motion: MotionData | None, degree: int, count: int, p: Prediction | None, columns: Columns
 ) -> MotionData:
     parts = motion.degrees if motion else (None,) * degree
     expected = p.motion if p else (None,) * degree
     pairs = enumerate(zip(parts, expected, strict=True), 1)
-    return MotionData(tuple(coded_planes(io, f"motion[{k}]", part, 2, count, base) for k, (part, base) in pairs))
+    return MotionData(
+        tuple(coded_planes(io, f"motion[{k}]", part, 2, count, columns, base) for k, (part, base) in pairs)
+    )
 
 
-def _drift_data(io: FieldStream, drift: DriftData | None, count: int, p: Prediction | None) -> DriftData:
-    return DriftData(coded_planes(io, "drift_data", drift and drift.coded, 3, count, p and p.drift))
+def _drift_data(
+    io: FieldStream, drift: DriftData | None, count: int, p: Prediction | None, columns: Columns
+) -> DriftData:
+    return DriftData(coded_planes(io, "drift_data", drift and drift.coded, 3, count, columns, p and p.drift))
 
 
-def _window_data(io: FieldStream, window: WindowData | None, count: int, p: Prediction | None) -> WindowData:
+def _window_data(
+    io: FieldStream, window: WindowData | None, count: int, p: Prediction | None, columns: Columns
+) -> WindowData:
     if p is not None and p.window is not None:
         old = p.window
         check_windows(io, old.birth, old.duration)
-        birth, duration = _lives(io, window, count, p.count)
+        birth, duration = _lives(io, window, count, p.count, columns)
         lives = np.concatenate([old.birth, birth]), np.concatenate([old.duration, duration])
         return WindowData(old.edge, old.denominator, *lives)
     v: Values = {} if window is None else {"edge": window.edge, "denominator": window.denominator}
@@ -226,13 +237,16 @@ def _window_data(io: FieldStream, window: WindowData | None, count: int, p: Pred
     validate_data.window_edge(io.place, v["edge"])
     io.field(v, "denominator", U8)
     validate_data.window_denominator(io.place, v["denominator"])
-    return WindowData(v["edge"], v["denominator"], *_lives(io, window, count, 0))
+    return WindowData(v["edge"], v["denominator"], *_lives(io, window, count, 0, columns))
 
 
-def _lives(io: FieldStream, window: WindowData | None, count: int, carried: int) -> tuple[np.ndarray, np.ndarray]:
+def _lives(
+    io: FieldStream, window: WindowData | None, count: int, carried: int, columns: Columns
+) -> tuple[np.ndarray, np.ndarray]:
     """Transfer birth and death of the Gaussians that are not carried; returns birth and duration."""
-    birth = entropy.plane(io, "birth", window and window.birth[carried:], count - carried)
-    death = entropy.plane(io, "death", window and (window.birth + window.duration)[carried:], count - carried)
+    birth = entropy.plane(io, "birth", window and window.birth[carried:], count - carried, columns)
+    ends = window and (window.birth + window.duration)[carried:]
+    death = entropy.plane(io, "death", ends, count - carried, columns)
     check_windows(io, birth, death - birth)
     return birth, death - birth
 

@@ -119,22 +119,25 @@ def _rice_unpack(data: bytes, count: int, k: int, at: Place) -> tuple[int, Class
     return length, classes
 
 
-def choose_classes(counts: NDArray[np.int64]) -> Classes:
+def choose_classes(counts: NDArray[np.int64], *, quick: bool = False) -> Classes:
     """Weight classes for [n] symbol counts, minimising the coded symbols plus the table itself.
 
     With weights of `unit` per occurrence, the cost of giving symbol k the weight W is, to first order in the sum of all
     weights S, -c_k log2 W + W / (unit ln 2) (as S = unit * sum of counts): separable, so the choice is a shortest path
     through the classes with the Rice lengths as step costs. Tried with the rarest symbol, and with one occurrence, at
-    class 1.
+    class 1; `quick`: the former only, with one rice_k.
     """
     if not counts.any():
         return np.ones(len(counts), np.int64)
     rarest = int(counts[counts > 0].min())
-    tried = [made for scale in sorted({1, rarest}) for made in _classes_for_unit(counts, float(LUT[1]) / scale)]
+    scales = {rarest} if quick else {1, rarest}
+    tried = [made for scale in sorted(scales) for made in _classes_for_unit(counts, float(LUT[1]) / scale, quick)]
+    if len(tried) == 1:
+        return tried[0]
     return min(tried, key=lambda classes: table_bits(classes) + symbol_bits(classes, counts))
 
 
-def _classes_for_unit(counts: NDArray[np.int64], unit: float) -> list[Classes]:
+def _classes_for_unit(counts: NDArray[np.int64], unit: float, quick: bool) -> list[Classes]:
     highest = int(counts.max())
     unit = min(unit, float(LUT[-1]) / highest)
     most = min(CLASS_COUNT - 1, 2 + math.ceil(4 * math.log2(max(unit * highest / float(LUT[1]), 1))))
@@ -147,7 +150,7 @@ def _classes_for_unit(counts: NDArray[np.int64], unit: float) -> list[Classes]:
     if len(counts) > _PATH_LIMIT:
         return [nearest]
     k = _best_rice_k(nearest)
-    return [_path(cost, tried) for tried in {k, max(k - 1, 0)}]
+    return [_path(cost, tried) for tried in ({k} if quick else {k, max(k - 1, 0)})]
 
 
 _PATH_LIMIT = 1024

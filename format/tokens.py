@@ -16,12 +16,14 @@ from . import tables, validate_data
 from .errors import Place
 
 Symbols = NDArray[np.int64]
+LARGEST_TOKEN = 127  # of a plane: magnitudes below 2^32
 
 
 # rANS
 
 
-def _coder_model(classes: tables.Classes) -> Any:
+def coder_of(classes: tables.Classes) -> Any:
+    """The library's model of a table."""
     # Weights freq - 1 sum to 2^24 - n, so the library's scale is exactly 1 and its table is exactly `freq`.
     freq = tables.frequencies(classes)
     return constriction.stream.model.Categorical((freq - 1).astype(np.float64), perfect=False)
@@ -29,24 +31,39 @@ def _coder_model(classes: tables.Classes) -> Any:
 
 def rans_encode(symbols: Symbols, classes: tables.Classes) -> bytes:
     """Little-endian 32-bit words of [n] symbols, coded so that the decoder meets symbol 0 first."""
-    coder = constriction.stream.stack.AnsCoder()
-    coder.encode_reverse(symbols.astype(np.int32), _coder_model(classes))
-    words: NDArray[np.uint32] = coder.get_compressed()
-    return words.astype("<u4").tobytes()
+    return encode_classes([symbols], [coder_of(classes)])
 
 
 def rans_decode(words: bytes, count: int, classes: tables.Classes, at: Place) -> Symbols:
     """[count] int64 symbols; FormatError unless the coder ends empty."""
+    return decode_classes(words, [count], [coder_of(classes)], at)[0]
+
+
+def encode_classes(lists: list[Symbols], models: list[Any]) -> bytes:
+    """Words of several lists of values, each under its model (None: only zeros), so that list 0 is decoded first."""
+    coder = constriction.stream.stack.AnsCoder()
+    for values, model in zip(reversed(lists), reversed(models), strict=True):
+        if model is not None:
+            coder.encode_reverse(values.astype(np.int32), model)
+    words: NDArray[np.uint32] = coder.get_compressed()
+    return words.astype("<u4").tobytes()
+
+
+def decode_classes(words: bytes, counts: list[int], models: list[Any], at: Place) -> list[Symbols]:
+    """Inverse of `encode_classes` for lists of these lengths; FormatError unless the coder ends empty."""
     array = np.frombuffer(words, "<u4").astype(np.uint32)
     if len(array):
         validate_data.last_word(at, int(array[-1]))
     coder = constriction.stream.stack.AnsCoder(array)
-    symbols: NDArray[np.int32] = coder.decode(_coder_model(classes), count)
+    lists = [
+        np.zeros(count, np.int64) if model is None else coder.decode(model, count).astype(np.int64)
+        for count, model in zip(counts, models, strict=True)
+    ]
     validate_data.rans_ends_empty(at, coder.is_empty())
-    return symbols.astype(np.int64)
+    return lists
 
 
-# Hybrid tokens
+# Tokens
 
 
 def tokenise(values: Symbols) -> tuple[Symbols, NDArray[np.uint64], NDArray[np.int64]]:

@@ -197,8 +197,8 @@ def parameters_have_bytes(count: int, payload_length: int) -> str | None:
 
 @rule("C-6.11-1")
 def entropy_model(value: int) -> str | None:
-    """entropy_model is 0, 1 or 2."""
-    return between("entropy_model", value, 0, 2)
+    """entropy_model is 0 to 3."""
+    return between("entropy_model", value, 0, 3)
 
 
 @rule("C-6.11-2")

@@ -54,6 +54,7 @@ class Reader:
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         self.data, self.at = data, at
+        self.columns: list[np.ndarray] = []  # planes of new Gaussians so far (6.11)
 
     def take(self, n: int) -> bytes:
         require(n <= len(self.data) - self.at, "C-6.1-1", f"data ends at byte {len(self.data)} inside a field")
@@ -134,10 +135,10 @@ class Reader:
         self.at = position // 8
         return classes
 
-    def rans(self, n: int, count: int) -> np.ndarray:
-        """`count` values of 0 .. n - 1 (5.12, 7.2, 7.3)."""
+    def frequencies(self, n: int) -> list[int]:
+        """The table of n values, cumulated (5.12, 7.2); empty for a single one."""
         if n == 1:
-            return np.zeros(count, np.int64)
+            return []
         weights = [WEIGHTS[w] for w in self.table(n)]
         total = sum(weights)
         require(total, "C-6.12-3", "the weights of a table are all 0")
@@ -146,18 +147,31 @@ class Reader:
         cum = [0]
         for f in freq:
             cum.append(cum[-1] + f)
+        return cum
+
+    def rans(self, n: int, count: int) -> np.ndarray:
+        """`count` values of 0 .. n - 1 (5.12, 7.3)."""
+        cum = self.frequencies(n)
+        return self.words([(cum, count)]) if cum else np.zeros(count, np.int64)
+
+    def words(self, classes: list[tuple[list[int], int]]) -> np.ndarray:
+        """The values of all classes, one class after the other: cumulated frequencies and how many values (7.3)."""
         words = np.frombuffer(self.take(4 * self.uvar()), "<u4").tolist()  # a stack: taken from the end
         require(not words or words[-1], "C-6.11-6", "the last word is 0")
         state, values = 0, []
         for _ in range(min(2, len(words))):
             state = state << 32 | words.pop()
-        for _ in range(count):
-            q = state & 0xFFFFFF
-            k = bisect_right(cum, q) - 1
-            state = freq[k] * (state >> 24) + q - cum[k]
-            if state < 2**32 and words:
-                state = state << 32 | words.pop()
-            values.append(k)
+        for cum, count in classes:
+            if not cum:
+                values += [0] * count
+                continue
+            for _ in range(count):
+                q = state & 0xFFFFFF
+                k = bisect_right(cum, q) - 1
+                state = (cum[k + 1] - cum[k]) * (state >> 24) + q - cum[k]
+                if state < 2**32 and words:
+                    state = state << 32 | words.pop()
+                values.append(k)
         require(state == 0 and not words, "C-6.11-7", "the entropy decoder does not end empty")
         return np.array(values, np.int64)
 
@@ -166,18 +180,58 @@ class Reader:
         n = self.uvar()
         require(1 <= n <= most, "C-6.11-4", f"token_count is {n}")
         require(most == 192 or -127 <= lowest <= 128 - n, "C-6.11-9", "a token is out of range")
-        token = self.rans(n, count) + lowest
+        return self.with_raw_bits(self.rans(n, count) + lowest)
+
+    def with_raw_bits(self, token: np.ndarray) -> np.ndarray:
         size = np.abs(token)
-        widths = np.where(size < 16, 0, (size - 16) // 4 + 2)
+        widths = raw_widths(size)
         value = np.where(size < 16, size, ((4 + (size - 16) % 4) << widths) + self.packed(widths))
         return np.where(token < 0, -value, value)
 
-    def plane(self, count: int) -> np.ndarray:
+    def by_class(self, count: int) -> np.ndarray:
+        """Values under tables that depend on the columns (5.11, 6.11)."""
+        total, terms = np.zeros(count, np.int64), self.u8()
+        require(1 <= terms <= 4, "C-6.11-10", f"term_count is {terms}")
+        for _ in range(terms):
+            source = self.u8()
+            require(source >> 1 < len(self.columns), "C-6.11-11", "a context uses a plane that is not there")
+            column = self.columns[source >> 1]
+            if source & 1:
+                column = token_of(np.abs(column - self.svar()))
+            weight = self.svar()
+            require(abs(weight) <= 127, "C-6.11-12", f"weight is {weight}")
+            total += weight * column
+        classes = choice(self, "class_count", "C-6.11-13", 16)
+        require(classes, "C-6.11-13", "class_count is 0")
+        thresholds = [self.svar() for _ in range(classes - 1)]
+        rise = np.diff(thresholds) > 0
+        require(rise.all(), "C-6.11-14", "thresholds do not rise")
+        own = np.searchsorted(np.array(thresholds, np.int64), total)  # how many are less
+        members, centre, lowest, coded = [], np.zeros(count, np.int64), np.zeros(count, np.int64), []
+        for k in range(classes):
+            members.append(np.flatnonzero(own == k))
+            centre[members[k]], first, n = self.svar(), self.svar(), self.uvar()
+            require(1 <= n <= 255, "C-6.11-4", f"token_count is {n}")
+            require(-127 <= first <= 128 - n, "C-6.11-9", "a token is out of range")
+            lowest[members[k]] = first
+            coded.append((self.frequencies(n), len(members[k])))
+        token = lowest
+        token[np.concatenate(members)] += self.words(coded)
+        right = self.uvar() == (int(raw_widths(np.abs(token)).sum()) + 7) // 8
+        require(right, "C-6.11-15", "raw_count is not what the tokens take")
+        return centre + self.with_raw_bits(token)
+
+    def column(self, count: int) -> np.ndarray:
+        """A plane of new Gaussians: may be coded by class, and becomes a column."""
+        self.columns.append(self.plane(count, columns=True))
+        return self.columns[-1]
+
+    def plane(self, count: int, columns: bool = False) -> np.ndarray:
         """`count` symbols (5.11, 6.11)."""
         if count == 0:
             return np.zeros(0, np.int64)
         model = self.u8()
-        require(model <= 2, "C-6.11-1", f"entropy_model is {model}")
+        require(model <= 3, "C-6.11-1", f"entropy_model is {model}")
         minimum = self.svar()
         if model == 0:
             width = self.u8()
@@ -187,8 +241,12 @@ class Reader:
             n = self.uvar()
             require(1 <= n <= 4096, "C-6.11-4", f"symbol_count is {n}")
             values = self.rans(n, count)
-        else:
+        elif model == 2:
             values = self.tokens(count, self.svar(), 255)
+        else:
+            known, self.columns = self.columns, self.columns if columns else []
+            values = self.by_class(count)
+            self.columns = known
         values = values + minimum
         require(values.min() >= -(2**31) and values.max() < 2**31, "C-6.11-5", "a symbol is out of range")
         return values
@@ -198,6 +256,17 @@ class Reader:
             return np.zeros(0, np.int64)
         require(self.u8() == 2, "C-6.11-2", "entropy_model of the gaps is not 2")
         return self.tokens(count, 0, 192)
+
+
+def raw_widths(size: np.ndarray) -> np.ndarray:
+    """Raw bits after tokens without sign (7.4)."""
+    return np.where(size < 16, 0, (size - 16) // 4 + 2)
+
+
+def token_of(value: np.ndarray) -> np.ndarray:
+    """The token of values without sign (7.4)."""
+    n = np.frexp(value.astype(np.float64))[1].astype(np.int64) - 1  # floor(log2), exact below 2^53
+    return np.where(value < 16, value, 16 + (n - 4) * 4 + (value >> np.maximum(n - 2, 0) & 3))
 
 
 # --------------------------------------------------------------------------------------------------------------------
@@ -365,8 +434,8 @@ def read_windows(r: Reader, gop: Gop) -> None:
         head["edge"], head["denominator"] = r.f32(), r.u8()
     require(head["edge"] > 0, "C-6.9-1", "edge is not positive")
     require(1 <= head["denominator"] <= 16, "C-6.9-2", f"denominator is {head['denominator']}")
-    birth, none = r.plane(new), np.zeros(0, np.int64)
-    duration = r.plane(new) - birth
+    birth, none = r.column(new), np.zeros(0, np.int64)
+    duration = r.column(new) - birth
     birth = gop.symbols["birth"] = np.concatenate([gop.expected.get("birth", none), birth])
     duration = gop.symbols["duration"] = np.concatenate([gop.expected.get("duration", none), duration])
     require((np.abs(birth) <= 2**20).all(), "C-6.9-3", "a birth is out of range")
@@ -378,13 +447,13 @@ def read_coded(r: Reader, gop: Gop, name: str, components: int) -> None:
     if gop.head["reference_mode"]:
         new, columns = gop.head["gaussian_count"] - gop.carried, []
         for expected in gop.expected[name].T:
-            columns.append(np.concatenate([add_difference(r, expected), r.plane(new)]))
+            columns.append(np.concatenate([add_difference(r, expected), r.column(new)]))
         gop.symbols[name] = np.stack(columns, axis=1)
         return
     n, kind = gop.head["gaussian_count"], choice(r, "quantiser_type", "C-6.8-1")
     if kind == 0:
         gop.head[name] = [(r.step(), r.f32()) for _ in range(components)]
-        gop.symbols[name] = np.stack([r.plane(n) for _ in range(components)], axis=1)
+        gop.symbols[name] = np.stack([r.column(n) for _ in range(components)], axis=1)
         return
     stages, log2 = r.u8(), r.u8()
     require(1 <= stages <= 8, "C-6.8-3", f"stage_count is {stages}")
@@ -392,7 +461,7 @@ def read_coded(r: Reader, gop: Gop, name: str, components: int) -> None:
     gop.head[name] = [(r.step(), None) for _ in range(stages)]
     for m in range(stages):
         gop.symbols[f"{name}.codebook[{m}]"] = r.plane(components << log2).reshape(-1, components)
-    index = np.stack([r.plane(n) for _ in range(stages)], axis=1)
+    index = np.stack([r.column(n) for _ in range(stages)], axis=1)
     require(((index >= 0) & (index < 1 << log2)).all(), "C-6.8-5", "an index is outside its codebook")
     gop.symbols[name] = index
 

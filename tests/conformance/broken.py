@@ -57,6 +57,8 @@ WIDE = uvar(65535)
 RANS = "gop[0].mean_data.gap."  # in the vector main: a table with words
 TABLE = "gop[0].shape_data.shape.component[0]."  # in the vector planes: entropy model 1
 
+CLASSES = "gop[0].colour_data.colour.component[0]."  # in the vector contexts: entropy model 3, after five planes
+
 EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.1-1": ("tiny", {"gop[0].colour_data.colour.component[2].*": b""}),
     "C-6.1-2": ("tiny", {"SEQH.frame_count": b"\x81\x00"}),
@@ -127,7 +129,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
         "main",
         {FIELD + "grid3.log2_table_size": u8(20), FIELD + "grid3.resolution[2]": uvar(65535)},
     ),
-    "C-6.11-1": ("tiny", {COLOUR + "colour.component[0].entropy_model": u8(3)}),
+    "C-6.11-1": ("tiny", {COLOUR + "colour.component[0].entropy_model": u8(4)}),
     "C-6.11-2": ("tiny", {"gop[0].mean_data.gap.entropy_model": u8(1)}),
     "C-6.11-3": ("tiny", {COLOUR + "colour.component[0].bit_width": u8(33)}),
     "C-6.11-4": ("planes", {TABLE + "symbol_count": u8(0)}),
@@ -136,6 +138,12 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.11-7": ("main", {RANS + "words": lambda old: u8(old[0] ^ 1) + old[1:]}),
     "C-6.11-8": ("tiny", {COLOUR + "colour.component[0].packed": lambda old: old[:-1] + u8(old[-1] | 0x80)}),
     "C-6.11-9": ("planes", {"gop[0].motion[1].component[1].lowest_token": svar(-128)}),
+    "C-6.11-10": ("contexts", {CLASSES + "term_count": u8(0)}),
+    "C-6.11-11": ("contexts", {CLASSES + "term[0].source": u8(10)}),
+    "C-6.11-12": ("contexts", {CLASSES + "term[0].weight": svar(128)}),
+    "C-6.11-13": ("contexts", {CLASSES + "class_count": u8(17)}),
+    "C-6.11-14": ("contexts", {CLASSES + "threshold[2]": lambda old: b"\0"}),
+    "C-6.11-15": ("contexts", {CLASSES + "raw_count": lambda old: u8(old[0] + 1)}),
     "C-6.12-1": ("main", {RANS + "rice_k": u8(6)}),
     "C-6.12-2": ("planes", {"gop[0].motion[1].component[1].classes": lambda old: b"\xff" * len(old)}),
     "C-6.12-3": ("main", {RANS + "classes": lambda old: bytes(len(old))}),

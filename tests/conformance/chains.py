@@ -17,6 +17,7 @@ from gscodec.format.records import (
     NORM_ENERGY,
     REFERENCE_PREVIOUS,
     Coded,
+    ColourData,
     DriftData,
     GopRecord,
     MotionData,
@@ -159,3 +160,27 @@ def seamless() -> Vector:
     for first, frames in ((3, 2), (5, 3)):
         gops.append(follow(n, sequence, gops[-1], alone(first, frames, 15), every(1)))
     return sequence, gops
+
+
+@vector
+def contexts() -> Vector:
+    """Planes by class: colours given sizes and each other, motion given births and the other axis; also predicted."""
+    n = Numbers(22)
+    sequence = header(4, max_gop_frames=2, max_entry_distance=4)
+
+    def alone(first: int, count: int) -> GopRecord:
+        shape = log_shapes(n, count)
+        size = np.exp2(shape.coded.symbols[:, 0] / 3).astype(np.int64)
+        luma = size * n.between(2, 9, count)
+        paint = np.stack([luma, n.below(3, count) * luma // 4 - luma // 9, n.peaked(1, count) * size], axis=1)
+        life = n.between(0, 12, count)
+        gone = np.where(n.below(4, count) > 0, 16, life + n.below(9, count))
+        across = n.peaked(9, count) * np.where(life > 5, 1, 9)
+        speed = np.stack([across, np.where(np.abs(across) > 7, n.peaked(50, count), 3)], axis=1)
+        tools: dict[str, Any] = {"window": WindowData(0.75, 8, life, np.maximum(gone - life, 0))}
+        tools["motion"] = MotionData((uniform(speed, 0.125),))
+        colour = ColourData(COLOUR_YCC, NORM_ENERGY, uniform(paint, 0.03125))
+        return gop(first, 2, means(n, count), shape, colour, **tools)
+
+    first = alone(0, 700)
+    return sequence, [first, follow(n, sequence, first, alone(2, 300), every(3))]

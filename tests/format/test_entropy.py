@@ -11,6 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gscodec.format import bits, entropy, morton, tables, tokens
+from gscodec.format.contexts import Columns
 from gscodec.format.errors import FormatError, Place
 from gscodec.format.schema import FieldStream
 from tests.conformance.numbers import Numbers
@@ -58,9 +59,43 @@ def test_every_model_gives_the_symbols(symbols: np.ndarray) -> None:
     for coded in models:
         io, source = FieldStream(), {"minimum": minimum, **coded}
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(entropy, "_choose", lambda _, source=source: source)
+            patch.setattr(entropy, "_choose", lambda _, __, source=source: source)
             entropy.plane(io, "plane", symbols, len(symbols))
         assert np.array_equal(read(io.getvalue(), len(symbols)), symbols)
+
+
+def after(columns: list[np.ndarray], symbols: np.ndarray) -> tuple[bytes, np.ndarray]:
+    """A plane written after columns, and what is read back."""
+    io = FieldStream()
+    entropy.plane(io, "plane", symbols, len(symbols), Columns(list(columns)))
+    back = FieldStream(io.getvalue())
+    found = entropy.plane(back, "plane", None, len(symbols), Columns(list(columns)))
+    back.finish()
+    return io.getvalue(), found
+
+
+@given(st.lists(strategies.arrays((200,)), min_size=1, max_size=3), st.integers(0, 40), st.booleans())
+def test_planes_after_columns(columns: list[np.ndarray], spread: int, large: bool) -> None:
+    """Whatever the columns hold, up to the ends of the range; the plane follows one of them or none."""
+    noise = Numbers(spread).peaked(spread, 200)
+    symbols = np.clip(columns[0] + noise, strategies.LOWEST, strategies.HIGHEST) if large else noise * (columns[0] > 0)
+    data, found = after(columns, symbols)
+    assert np.array_equal(found, symbols)
+    assert len(data) <= len(written(symbols))
+
+
+def test_a_column_that_tells_the_spread_makes_a_plane_smaller() -> None:
+    n = Numbers(7)
+    size, other, noise = n.below(8, 3000), n.peaked(99, 3000), n.peaked(5, 3000)
+    symbols = noise * (1 << size)
+    data, found = after([other, size], symbols)
+    assert data[0] == entropy.CONTEXTS
+    assert len(data) < 0.92 * len(written(symbols))
+    assert np.array_equal(found, symbols)
+    assert after([other], symbols)[0][0] != entropy.CONTEXTS
+    far, _ = after([other, size], n.peaked(2, 3000) * np.where(np.abs(other) > 60, 40, 1))
+    assert far[0] == entropy.CONTEXTS
+    assert far[3] & 1  # the distance from the middle, not the symbol
 
 
 @pytest.mark.parametrize(

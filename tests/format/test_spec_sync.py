@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-from gscodec.format import validate, validate_data, validate_media, validate_prediction
+from gscodec.format import validate, validate_contexts, validate_data, validate_media, validate_prediction
 from gscodec.format.chunks import ANCILLARY, KNOWN, SIGNATURE, VERSION
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe
@@ -116,7 +116,7 @@ def test_profiles_signature_version_and_chunks() -> None:
 def test_requirements_functions_and_broken_files_are_the_same_set() -> None:
     stated = re.findall(r"^- \*\*(C-[\d.]+-\d+)\*\* It is a requirement of conformance that .*\.$", TEXT, re.M)
     assert stated == sorted(RULES, key=number_of) == list(broken_files())
-    for module in (validate, validate_data, validate_media, validate_prediction):
+    for module in (validate, validate_contexts, validate_data, validate_media, validate_prediction):
         for name in RULES.values():
             function = getattr(module, name, None)
             assert function is None or function.__doc__

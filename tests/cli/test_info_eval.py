@@ -18,7 +18,8 @@ KEYS = [
     *("bytes", "bpp", "bitrate", "profile", "level", "width", "height", "frames", "gops", "max_entry_distance"),
     *("gaussians", "seconds"),
     *("fps", "time_base", "frame_duration", "start_pts", "sample_aspect_ratio", "bit_depth", "colour_primaries"),
-    *("transfer_characteristics", "matrix_coefficients", "full_range", "picture", "streams", "bits", "gop_table"),
+    *("transfer_characteristics", "matrix_coefficients", "full_range", "picture", "tags", "chapters", "streams"),
+    *("bits", "gop_table"),
 ]
 COMPONENTS = [
     "carry",

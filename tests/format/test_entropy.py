@@ -93,7 +93,7 @@ def test_a_column_that_tells_the_spread_makes_a_plane_smaller() -> None:
     assert len(data) < 0.92 * len(written(symbols))
     assert np.array_equal(found, symbols)
     assert after([other], symbols)[0][0] != entropy.CONTEXTS
-    far, _ = after([other, size], n.peaked(2, 3000) * np.where(np.abs(other) > 60, 40, 1))
+    far, _ = after([other, size], n.peaked(2, 3000) + np.where(np.abs(other) > 60, n.peaked(80, 3000), 0))
     assert far[0] == entropy.CONTEXTS
     assert far[3] & 1  # the distance from the middle, not the symbol
 

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
@@ -79,11 +79,20 @@ def test_failures_are_kept_once_of_each_kind(corpus, tmp_path, monkeypatch, caps
     assert tally.outcomes["failed"] == 4
 
 
-def test_jobs_have_seeds_of_their_own(tmp_path, monkeypatch, capfd):
-    monkeypatch.chdir(Path(__file__).parents[2])
-    words = ["--plain", "--seconds", "0.5", "--jobs", "2", "--save", str(tmp_path)]
+def test_jobs_have_seeds_of_their_own_and_one_failure_is_enough(tmp_path, monkeypatch):
+    started = []
+
+    class Job(subprocess.Popen):
+        def __init__(self, words: list[str]) -> None:
+            started.append(words)
+            super().__init__([sys.executable, "-c", f"raise SystemExit({len(started) == 2})"])
+
+    monkeypatch.setattr(run.subprocess, "Popen", Job)
+    words = ["--plain", "--seconds", "5", "--seed", "7", "--jobs", "3", "--save", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", ["run", *words])
-    assert run.main() == 0
-    said = capfd.readouterr().out.splitlines()
-    assert len(set(said)) == 2
-    assert all(" inputs in " in line for line in said)
+    assert run.main() == 1
+    assert [found[found.index("--seed") + 1] for found in started] == ["7", "8", "9"]
+    for found in started:
+        assert "--plain" in found
+        assert found[found.index("--seconds") + 1] == "5.0"
+        assert "--jobs" not in found

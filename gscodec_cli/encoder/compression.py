@@ -14,12 +14,16 @@ import torch
 from torch import Tensor
 
 from gscodec_cli.encoder.model import FIELD_TENSORS, MARGIN, GopModel, field_geometries, norm
-from gscodec_cli.encoder.quantise import COMMITMENT, ResidualVector, Symmetric, Uniform, fake_symmetric
+from gscodec_cli.encoder.quantise import Symmetric, Uniform, fake_symmetric
 from gscodec_cli.encoder.rate_model import RateModel
+from gscodec_cli.encoder.rvq import COMMITMENT, EntropyConstrained, ResidualVector
 from gscodec_cli.encoder.tools import Tools
 
 WINDOW_DENOMINATOR = 4  # windows are coded in quarter frames: whole frames cost 0.38 dB, quarters 0.03 dB
 MOTION_STEP = 0.25  # px of displacement at the ends of the GoP, for every degree
+# Squared amplitude error that is worth one bit of an RVQ index, against what the training holds a bit to be worth: with
+# the default rate slope about ln 2 / 6 squared steps, where a uniform quantiser of that step stands.
+INDEX_SLOPE = 11.6
 
 
 class Coding(Enum):
@@ -38,9 +42,9 @@ class Compression:
         self.model = model
         self.fraction_bits = mean_fraction_bits(model.size, tools)
         self.mean = Uniform.fixed(torch.full((2,), 2.0**-self.fraction_bits))
-        self.amplitude: Uniform | ResidualVector
+        self.amplitude: Uniform | ResidualVector | EntropyConstrained
         if tools.energy_colour:
-            self.amplitude = Uniform.fixed(torch.full((3,), tools.amplitude_step))
+            self.amplitude = energy_quantiser(tools, generator)
             self.shape = Uniform.fixed(torch.full((3,), 2.0 ** (3 - tools.shape_bits)))
         else:
             self.amplitude = ResidualVector(
@@ -96,7 +100,7 @@ class Compression:
         """What decoding gives for x [N, ..., C]; remembered for `rate`, what is carried by its change."""
         quantiser, carried = getattr(self, name), self.model.carried
         value = self._rounded(quantiser, x, coding)
-        if isinstance(quantiser, Uniform):
+        if not isinstance(quantiser, ResidualVector):
             first = 0
             if carried is not None:
                 first = carried.count
@@ -105,7 +109,7 @@ class Compression:
                 self._code(name, value[first:], quantiser)
         return value
 
-    def _rounded(self, quantiser: Uniform | ResidualVector, x: Tensor, coding: Coding) -> Tensor:
+    def _rounded(self, quantiser: Uniform | ResidualVector | EntropyConstrained, x: Tensor, coding: Coding) -> Tensor:
         """x rounded, or with noise, or as it is; what is carried is always rounded: most of it should not change."""
         if self.model.carried is None or coding is Coding.ROUND:
             return quantiser.fake(x, coding is Coding.NOISE)
@@ -113,7 +117,7 @@ class Compression:
         rest = x[count:] if coding is Coding.CARRIED else quantiser.fake(x[count:], noise=True)
         return torch.cat([quantiser.fake(x[:count], noise=False), rest])
 
-    def _code(self, name: str, x: Tensor, quantiser: Uniform) -> None:
+    def _code(self, name: str, x: Tensor, quantiser: Uniform | EntropyConstrained) -> None:
         if x.numel():
             self._coded[name] = (x.reshape(-1, x.shape[-1]), quantiser.step()[: x.shape[-1]])
 
@@ -149,6 +153,15 @@ class Compression:
     def learnables(self) -> list[Tensor]:
         """Steps and offsets that train along."""
         return [*self.shape.learnables(), *self.amplitude.learnables()]
+
+
+def energy_quantiser(tools: Tools, generator: torch.Generator) -> Uniform | EntropyConstrained:
+    """The quantiser of energy-normalised amplitudes [N, 3]."""
+    step = tools.amplitude_step
+    if not tools.rvq:
+        return Uniform.fixed(torch.full((3,), step))
+    slope = INDEX_SLOPE * tools.rate_slope * step**2
+    return EntropyConstrained(tools.rvq_stages, tools.rvq_codebook, step, slope, generator)
 
 
 def mean_fraction_bits(size: tuple[int, int], tools: Tools) -> int:

@@ -26,7 +26,7 @@ from gscodec.format.records import (
     WindowData,
 )
 from gscodec_cli.encoder.compression import WINDOW_DENOMINATOR, Compression
-from gscodec_cli.encoder.home import array_of
+from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import (
     BLEND_EPSILON,
     COLOUR_SCALE,
@@ -84,7 +84,8 @@ def _visible(model: GopModel, amplitudes: Tensor) -> np.ndarray:
 
     In a sum, an amplitude of all zeros draws nothing (under normalised blending it still has weight).
     """
-    if not model.tools.energy_colour or model.tools.normalised or model.tools.field is not None:
+    tools = model.tools
+    if not tools.energy_colour or tools.normalised or tools.rvq or tools.field is not None:
         return np.ones(model.count, bool)
     return array_of((amplitudes != 0).any(1))
 
@@ -104,10 +105,9 @@ def _colour(compression: Compression, symbols: np.ndarray) -> Coded:
     quantiser = compression.amplitude
     if isinstance(quantiser, Uniform):
         return _uniform(quantiser, symbols)
-    books = tuple(
-        array_of(quantiser.entry_symbols(stage)).astype(np.int32) for stage in range(len(quantiser.codebooks))
-    )
-    return Coded(RvqQuantiser(tuple(quantiser.entry_steps), books), symbols)
+    books, indices = quantiser.coded(tensor_of(symbols))
+    entries = tuple(array_of(book).astype(np.int32) for book in books)
+    return Coded(RvqQuantiser(tuple(quantiser.entry_steps), entries), array_of(indices))
 
 
 def _motion(compression: Compression, order: np.ndarray) -> MotionData:

@@ -64,6 +64,7 @@ class EncodeOptions:
     spare: float | None = None
     window: bool | None = None
     field: bool | None = None
+    rvq: bool | None = None
     drift: bool | None = None
     blend: str | None = None
 
@@ -165,6 +166,7 @@ def resolve(options: EncodeOptions) -> Plan:
     quality = _default_quality(options)
     if quality is not None and not own_steps:
         tools = replace(tools, amplitude_step=tools.amplitude_step * 2 ** ((quality - QUALITY) / 6))
+    alone = options.profile == "main" and tools.rvq  # nothing can be predicted from RVQ colours (C-6.18-2)
     effort = profile.efforts[options.preset]
     effort = _override(effort, options, {f.name: f.name for f in fields(Effort)})
     return Plan(
@@ -172,7 +174,7 @@ def resolve(options: EncodeOptions) -> Plan:
         preset=options.preset,
         gaussians=options.gaussians,
         gop=options.gop or profile.gop,
-        keyint=options.keyint or KEYINT,
+        keyint=1 if alone else options.keyint or KEYINT,
         bpp=options.bpp,
         size=options.size,
         bitrate=options.bitrate,
@@ -201,14 +203,17 @@ def _override(base, options: EncodeOptions, names: dict[str, str]):
 
 
 def _tools(options: EncodeOptions, tools: Tools) -> Tools:
-    same = ("mean_bits", "shape_bits", "field_bits", "rvq_stages", "rvq_codebook", "motion_degree", "drift", "window")
-    tools = _override(tools, options, {name: name for name in (*same, "amplitude_step", "rate_slope", "spare")})
+    same: tuple[str, ...] = ("mean_bits", "shape_bits", "field_bits", "rvq", "rvq_stages", "rvq_codebook")
+    same += ("motion_degree", "drift", "window", "amplitude_step", "rate_slope", "spare")
+    tools = _override(tools, options, {name: name for name in same})
     if options.profile == "stgv" and (
         tools.window or tools.motion_degree or tools.drift or options.blend or options.field is False
     ):
         raise UsageError(
             "profile stgv has no windows, polynomial motion, drift or normalised blending: use --profile main"
         )
+    if options.profile == "stgv" and not tools.rvq:
+        raise UsageError("--no-rvq: profile stgv codes colours by RVQ: use --profile main")
     if options.blend in ("sum", "normalised"):
         tools = replace(tools, normalised=options.blend == "normalised")
     if tools.rvq_codebook & (tools.rvq_codebook - 1):

@@ -108,6 +108,8 @@ class Encode:
         self.header = sequence_header(self.info, self.plan, len(source), self.division, gaussians)
         if state is None:
             self.checkpoint.begin(self.header, {"identity": identity, "division": self.division.to_json()})
+        if self.plan.profile == "main" and self.plan.tools.rvq and self.gops > 1 and options.keyint != 1:
+            self.notes.append("--rvq: every GoP is decoded alone, as nothing can be predicted from RVQ colours")
         self.payload_bits = self.target_bits and self.target_bits - 8 * self._overhead()
 
     @property

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Quantisers that can be trained through: uniform scalar and residual vector quantisation (paper 001, appendix C, eq.
-10-13).
+"""Quantisers that can be trained through: uniform scalar ones (paper 001, appendix C, eq. 10); `rvq` has the residual
+vector quantisers.
 
 Each has one interface: `fake(x, noise)`, of the field's tensors `fake_symmetric`, gives what the decoder will see, with
 gradients passed straight through (or with uniform noise of one step in place of rounding); `symbols(x)` gives the
@@ -13,9 +13,6 @@ import torch
 from torch import Tensor
 
 from gscodec.kernels.autograd import Quantise
-
-COMMITMENT = 0.1  # lambda of paper 001 eq. 13
-EMA_DECAY = 0.99
 
 
 def _straight_through(x: Tensor) -> Tensor:
@@ -85,101 +82,6 @@ class Uniform:
     def learnables(self) -> list[Tensor]:
         """Tensors an optimiser may change."""
         return [self.log_step, self.offset] if self.learned else []
-
-
-class ResidualVector:
-    """Residual vector quantisation in M stages of B codewords (paper 001 eq. 11), k-means start, EMA codebooks,
-    commitment loss (eq. 12).
-
-    Codeword entries are themselves multiples of `entry_step`, so that what is trained is what is coded.
-    """
-
-    ENTRY_BITS = 12
-
-    def __init__(self, x: Tensor, stages: int, size: int, generator: torch.Generator) -> None:
-        self.codebooks: list[Tensor] = []
-        self.commitment = torch.zeros(())
-        residual = x.detach()
-        for _ in range(stages):
-            book = _k_means(residual, size, generator)
-            self.codebooks.append(book)
-            residual = residual - book[_nearest(residual, book)]
-        self.entry_steps = [
-            float(book.abs().max().clamp_min(1e-6)) / (2 ** (self.ENTRY_BITS - 1) - 1) for book in self.codebooks
-        ]
-        self._counts = [torch.ones(size) for _ in range(stages)]
-        self._sums = [book.clone() for book in self.codebooks]
-
-    def coded_book(self, stage: int) -> Tensor:
-        """Codebook of a stage as the decoder has it, [B, C]."""
-        step = self.entry_steps[stage]
-        limit = 2 ** (self.ENTRY_BITS - 1) - 1
-        return torch.round(self.codebooks[stage] / step).clamp(-limit, limit) * step
-
-    def fake(self, x: Tensor, noise: bool) -> Tensor:
-        """What decoding gives for x [N, C].
-
-        Also updates the codebooks and `commitment`. Noise stands for nothing here and is ignored.
-        """
-        residual, total = x.detach(), torch.zeros_like(x)
-        self.commitment = torch.zeros(())
-        for stage in range(len(self.codebooks)):
-            book = self.coded_book(stage)
-            index = _nearest(residual, book)
-            self._update(stage, residual, index)
-            total = total + book[index]
-            residual = residual - book[index]
-            self.commitment = self.commitment + ((x - total) ** 2).mean()
-        return x + (total - x).detach()
-
-    def _update(self, stage: int, residual: Tensor, index: Tensor) -> None:
-        """Move each codeword towards the mean of what it stands for."""
-        counts = torch.zeros_like(self._counts[stage]).index_add_(0, index, torch.ones(len(index)))
-        sums = torch.zeros_like(self._sums[stage]).index_add_(0, index, residual)
-        self._counts[stage].lerp_(counts, 1 - EMA_DECAY)
-        self._sums[stage].lerp_(sums, 1 - EMA_DECAY)
-        used = self._counts[stage] > 1e-2
-        self.codebooks[stage][used] = (self._sums[stage] / self._counts[stage][:, None])[used]
-
-    @torch.no_grad()
-    def symbols(self, x: Tensor) -> Tensor:
-        """Codeword indices [N, M] int64."""
-        residual, out = x, []
-        for stage in range(len(self.codebooks)):
-            book = self.coded_book(stage)
-            index = _nearest(residual, book)
-            out.append(index)
-            residual = residual - book[index]
-        return torch.stack(out, 1)
-
-    def entry_symbols(self, stage: int) -> Tensor:
-        """Signed integers [B, C] of a stage's codebook."""
-        return torch.round(self.coded_book(stage) / self.entry_steps[stage]).long()
-
-    def learnables(self) -> list[Tensor]:
-        """Nothing: codebooks follow their moving averages."""
-        return []
-
-
-def _nearest(x: Tensor, book: Tensor) -> Tensor:
-    """Index [N] of the codeword nearest to each row of x [N, C]."""
-    return (book.square().sum(1) - 2 * x @ book.T).argmin(1)
-
-
-def _k_means(x: Tensor, size: int, generator: torch.Generator, rounds: int = 12) -> Tensor:
-    """Lloyd's algorithm from a random sample of x [N, C]; codewords without members are left where they are."""
-    pick = (
-        torch.randint(len(x), (size,), generator=generator)
-        if len(x) < size
-        else torch.randperm(len(x), generator=generator)[:size]
-    )
-    book = x[pick].clone()
-    for _ in range(rounds):
-        index = _nearest(x, book)
-        counts = torch.bincount(index, minlength=size).float()
-        sums = torch.zeros_like(book).index_add_(0, index, x)
-        book = torch.where(counts[:, None] > 0, sums / counts[:, None].clamp_min(1), book)
-    return book
 
 
 class Symmetric:

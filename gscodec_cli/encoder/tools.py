@@ -45,6 +45,7 @@ class Tools:
     mean_fraction_bits: int  # of a coordinate, after the point: steps of 2^-bits px
     shape_bits: int
     field_bits: int
+    rvq: bool  # colours by residual vector quantisation, in GoPs that are all decoded alone
     rvq_stages: int
     rvq_codebook: int
     amplitude_step: float

@@ -70,6 +70,21 @@ def test_stgv_refuses_tools_it_does_not_have(given):
         resolve(EncodeOptions(profile="stgv", **given))
 
 
+def test_rvq_in_main_leaves_no_gop_to_be_predicted():
+    assert not resolve(EncodeOptions()).tools.rvq
+    assert resolve(EncodeOptions(keyint=96)).keyint == 96
+    plan = resolve(EncodeOptions(rvq=True, keyint=96))
+    assert plan.tools.rvq
+    assert plan.keyint == 1
+    assert plan.tools.energy_colour
+
+
+def test_stgv_always_has_rvq():
+    assert resolve(EncodeOptions(profile="stgv", rvq=True)).tools == PROFILES["stgv"].tools
+    with pytest.raises(UsageError, match=r"--no-rvq.*--profile main"):
+        resolve(EncodeOptions(profile="stgv", rvq=False))
+
+
 def test_field_numbers_are_those_of_the_paper_setting():
     # 6976 2D entries of 2 features, 8192 3D entries of 4, and the network 60-128-128-(2, 3).
     network = 128 * 61 + 128 * 129 + 5 * 129

@@ -11,6 +11,7 @@ import torch
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
 from gscodec.format.morton import morton_encode
+from gscodec.format.records import RvqQuantiser
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder import EncodeOptions, encode
 from gscodec_cli.encoder.compression import Coding
@@ -33,6 +34,7 @@ SETTINGS = [
     {"profile": "main", "gop": 4},
     {"profile": "main", "gop": 7, "blend": "normalised", "motion_degree": 2, "drift": True},
     {"profile": "main", "gop": 7, "blend": "sum"},
+    {"profile": "main", "gop": 4, "rvq": True, "rvq_codebook": 16},
     {"profile": "main", "gop": 7, "window": False, "field": False, "motion_degree": 0},
 ]
 
@@ -95,6 +97,21 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(disc_clip):
     other, _ = _encode(disc_clip, profile="main", gop=4, seed=4)
     assert first == again
     assert first != other
+
+
+def test_rvq_codes_the_colours_of_main_in_gops_that_are_decoded_alone(disc_clip):
+    data, result = _encode(disc_clip, gop=4, rvq=True, rvq_stages=3, rvq_codebook=8, keyint=7, field=False, blend="sum")
+    assert any("--rvq" in text for text in result.notes)
+    with ContainerReader(io.BytesIO(data)) as reader:
+        records = [reader.read_gop(i) for i in range(reader.gop_count)]
+    assert [record.reference_mode for record in records] == [0, 0]
+    for record in records:
+        assert isinstance(record.colour.coded.quantiser, RvqQuantiser)
+        assert record.colour.coded.symbols.shape == (120, 3)  # no codeword stands for nothing
+        assert [book.shape for book in record.colour.coded.quantiser.codebooks] == [(8, 3)] * 3
+        assert (record.colour.colour_space, record.colour.colour_norm) == (1, 1)
+    _, plain = _encode(disc_clip, gop=4, keyint=7)
+    assert not plain.notes
 
 
 def test_more_training_gives_a_better_picture(disc_clip):

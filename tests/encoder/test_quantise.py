@@ -4,7 +4,8 @@
 import numpy as np
 import torch
 
-from gscodec_cli.encoder.quantise import ResidualVector, Symmetric, Uniform, fake_symmetric
+from gscodec_cli.encoder.quantise import Symmetric, Uniform, fake_symmetric
+from gscodec_cli.encoder.rvq import EntropyConstrained, ResidualVector
 
 
 def _values(*shape, seed=0):
@@ -75,6 +76,58 @@ def test_rvq_symbols_decode_to_what_was_trained():
     )
     books = [quantiser.coded_book(m) for m in range(2)]
     torch.testing.assert_close(decoded, sum(books[m][symbols[:, m]] for m in range(2)))
+
+
+def _entropy(symbols):
+    """Bits of one row of indices [N, M]."""
+    counts = [torch.bincount(index).double() for index in symbols.unbind(1)]
+    return sum(float(-torch.xlogy(n / n.sum(), n / n.sum()).sum() / np.log(2)) for n in counts)
+
+
+def _constrained(x, size, slope):
+    """A quantiser that has been fitted to x: (it, its indices, bits of a row, squared error of a row)."""
+    quantiser = EntropyConstrained(2, size, 0.05, slope, torch.Generator().manual_seed(1))
+    symbols = quantiser.symbols(x)
+    return quantiser, symbols, _entropy(symbols), float((_decoded(quantiser, symbols) - x).square().sum(1).mean())
+
+
+def _decoded(quantiser, symbols):
+    books, indices = quantiser.coded(symbols)
+    assert all((book[:, 0].diff() >= 0).all() for book in books)
+    return sum(books[m][indices[:, m]].float() * quantiser.entry_steps[m] for m in range(len(books)))
+
+
+def test_an_entropy_constraint_lowers_the_bits_of_indices_at_equal_error():
+    x = _values(1000, 3) * torch.where(torch.arange(1000) % 5 > 0, 0.15, 1.0)[:, None]
+    _, _, bits, error = _constrained(x, 16, 0.0)
+    _, _, fewer, no_more = _constrained(x, 32, 0.01)
+    assert no_more < error
+    assert fewer < 0.9 * bits
+
+
+def test_what_is_trained_through_is_what_the_codewords_give():
+    x = _values(500, 3)
+    quantiser, _, _, before = _constrained(x, 16, 0.02)
+    for _ in range(30):
+        symbols = quantiser.symbols(x)
+        torch.testing.assert_close(quantiser.fake(x, noise=False), _decoded(quantiser, symbols))
+    y = x.clone().requires_grad_()
+    quantiser.fake(y, noise=False).sum().backward()
+    assert torch.equal(y.grad, torch.ones_like(y))
+    assert (quantiser.fake(x, noise=True) - x).abs().max() <= 0.0251
+    assert float((quantiser.fake(x, noise=False) - x).square().sum(1).mean()) < 1.1 * before
+
+
+def test_codewords_follow_what_they_stand_for_and_unused_ones_begin_anew():
+    x = _values(500, 3)
+    quantiser = _constrained(x, 16, 0.02)[0]
+    moved = x + 5
+    first = float((quantiser.fake(moved, noise=False) - moved).square().mean())
+    for _ in range(300):
+        quantiser.fake(moved, noise=False)
+    symbols = quantiser.symbols(moved)
+    assert float((quantiser.fake(moved, noise=False) - moved).square().mean()) < 0.1 * first
+    assert len(symbols[:, 1].unique()) >= 12
 
 
 def test_symmetric_uses_a_step_per_part():

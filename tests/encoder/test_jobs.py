@@ -72,7 +72,10 @@ def test_progress_of_all_jobs_is_one(clip):
     encode(clip, "count", progress=seen.append, jobs=3)
     assert [a.share <= b.share for a, b in pairwise(seen)].count(False) == 0
     assert seen[-1].share == pytest.approx(1.0)
-    assert max(status.gop for status in seen) == 5
+    assert [a.gop <= b.gop for a, b in pairwise(seen)].count(False) == 0
+    # How many are finished before the last report of a step depends on how fast each process is.
+    assert 3 <= max(status.gop for status in seen) <= 5
+    assert {status.gops for status in seen} == {6}
 
 
 def kill_one(number=signal.SIGKILL):

@@ -31,6 +31,7 @@ VARIANTS = (
     Variant("motion of degree 2", "--motion-degree 2"),
     Variant("colour drift", "--drift"),
     Variant("no colour drift", "--no-drift"),
+    Variant("no camera", "--no-camera"),
     Variant("no carry-over", "--keyint 1"),
     Variant("RVQ colours, every GoP alone", "--rvq"),
     Variant("RVQ colours of 3 stages of 32, every GoP alone", "--rvq --rvq-stages 3 --rvq-codebook 32"),

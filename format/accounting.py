@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass, fields
 class GopBits:
     """Bits per component.
 
-    `carry` says which Gaussians go on from the GoP before; `motion` includes colour drift, `headers` everything that is
-    not a parameter.
+    `camera` is how the whole picture moves, `carry` which Gaussians go on from the GoP before; `motion` includes colour
+    drift, `headers` everything that is not a parameter.
     """
 
+    camera: int = 0
     carry: int = 0
     means: int = 0
     shapes: int = 0
@@ -33,7 +34,7 @@ class GopBits:
     @property
     def fixed(self) -> int:
         """What does not grow with the number of Gaussians."""
-        return self.codebooks + self.field_tables + self.mlp + self.headers
+        return self.camera + self.codebooks + self.field_tables + self.mlp + self.headers
 
     def as_dict(self) -> dict[str, int]:
         """{component: bits}, in the order of the file."""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from . import validate_data
 from .errors import Place
 from .records import (
+    CameraData,
     Coded,
     FieldRecord,
     GopRecord,
@@ -68,6 +69,7 @@ class GopParameters(Record):
     death: Float32 | None  # [N] frames
     edge: float | None  # frames
     field: FieldParameters | None
+    camera: Float32 | None = None  # [T, 6] offsets x and y in px, slopes xx, xy, yx, yy
 
     @property
     def gaussian_count(self) -> int:
@@ -98,7 +100,14 @@ def dequantise(record: GopRecord, header: SequenceHeader | None = None, *, at: P
         death=window and _frames(window.birth + window.duration, window.denominator),
         edge=window and window.edge,
         field=record.field and field_values(record.field, at),
+        camera=record.camera and camera_values(record.camera),
     )
+
+
+def camera_values(camera: CameraData) -> Float32:
+    """[T, 6] offsets in px and slopes, exact."""
+    steps = np.array([2.0**-camera.offset_bits] * 2 + [2.0**-camera.slope_bits] * 4, np.float32)
+    return camera.values.astype(np.float32) * steps
 
 
 def mean_values(grid: Int64, fraction_bits: int, margin: int) -> Float32:

@@ -10,6 +10,7 @@ import numpy as np
 
 from . import entropy, validate, validate_data
 from .accounting import GopBits as GopBits  # callers meet it here
+from .camera import camera_data
 from .carry import carry_data, check_windows, difference
 from .coded import coded_planes
 from .contexts import Columns
@@ -21,6 +22,7 @@ from .morton import morton_decode, morton_encode
 from .prediction import Prediction, grid_spans
 from .records import (
     BLEND_NORMALISED,
+    CAMERA_AFFINE,
     REFERENCE_INDEPENDENT,
     REFERENCE_PREVIOUS,
     SHAPE_CHOLESKY,
@@ -35,7 +37,7 @@ from .records import (
     ShapeData,
     WindowData,
 )
-from .schema import F32, U8, Entry, FieldStream, Values
+from .schema import F32, U8, UVAR, Entry, FieldStream, Values
 
 
 def write_gop(record: GopRecord, header: SequenceHeader, reference: GopRecord | None = None) -> tuple[bytes, GopBits]:
@@ -86,7 +88,10 @@ def _gop(
     io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None, reference: GopRecord | None
 ) -> GopRecord:
     h = gop_header(io, header, limits, r)
-    count, p, columns = h.gaussian_count, None, Columns()
+    count, p, columns, camera = h.gaussian_count, None, Columns(), None
+    if h.camera_type == CAMERA_AFFINE:
+        with io.component("camera"), io.scope("camera_data"):
+            camera = camera_data(io, r and r.camera, h.frame_count)
     if h.reference_mode == REFERENCE_PREVIOUS:
         with io.component("carry"), io.scope("carry_data"):
             p = carry_data(io, header, h, r, reference)
@@ -121,6 +126,7 @@ def _gop(
         drift=drift,
         window=window,
         field=field,
+        camera=camera,
         carried=p and p.carried,
     )
 
@@ -133,7 +139,7 @@ def _mean_data(
     v: Values = {} if mean is None else {"fraction_bits": mean.fraction_bits, "margin": mean.margin}
     io.field(v, "fraction_bits", U8)
     validate_data.fraction_bits(io.place, v["fraction_bits"])
-    io.field(v, "margin", U8)
+    io.field(v, "margin", UVAR)
     spans = grid_spans(header, v["fraction_bits"], v["margin"])
     validate_data.grid_span(io.place, max(spans))
     return MeanData(v["fraction_bits"], v["margin"], _gaps(io, mean and mean.grid, count, spans))
@@ -258,6 +264,7 @@ def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape:
         "polynomial motion": h.motion_degree > 0,
         "colour drift": h.colour_drift == 1,
         "temporal windows": h.window_type != 0,
+        "camera": h.camera_type != 0,
         "log shapes": shape.shape_type != SHAPE_CHOLESKY,
         "YCC colours": colour.colour_space != 0,
         "energy colours": colour.colour_norm != 0,

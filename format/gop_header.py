@@ -31,6 +31,7 @@ def _header_values(r: GopRecord | None) -> Values:
         "colour_drift": int(r.drift is not None),
         "window_type": int(r.window is not None),
         "field_type": int(r.field is not None),
+        "camera_type": int(r.camera is not None),
     }
 
 
@@ -52,7 +53,7 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
             io.fields(v, "background", F32, 3)
             io.field(v, "blend_epsilon", F32)
             validate.blend_epsilon(io.place, v["blend_epsilon"])
-        for name in ("motion_degree", "colour_drift", "window_type", "field_type"):
+        for name in ("motion_degree", "colour_drift", "window_type", "field_type", "camera_type"):
             io.field(v, name, U8)
             getattr(validate, name)(io.place, v[name])
     return GopHeader(
@@ -68,6 +69,7 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
         colour_drift=v["colour_drift"],
         window_type=v["window_type"],
         field_type=v["field_type"],
+        camera_type=v["camera_type"],
     )
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import validate_prediction
+from .camera import moved
 from .errors import Place
 from .records import (
     Coded,
@@ -99,11 +100,15 @@ def predict(
         slower = _rounded(speed * frame_count, reference.frame_count)
         motion = (Coded(motion[0].quantiser, slower), *motion[1:])
     mean = reference.mean
-    high = np.array(grid_spans(header, mean.fraction_bits, mean.margin)) - 1
+    spans = grid_spans(header, mean.fraction_bits, mean.margin)
+    high = np.array(spans) - 1
+    grid = np.clip(grid, 0, high)
+    if reference.camera:
+        grid = np.clip(moved(reference.camera, -1, grid, spans, mean.fraction_bits), 0, high)
     return Prediction(
         carried=carried,
         reference=reference,
-        mean=MeanData(mean.fraction_bits, mean.margin, np.clip(grid, 0, high)),
+        mean=MeanData(mean.fraction_bits, mean.margin, grid),
         shape=_take((reference.shape.coded,), carried)[0],
         colour=_take((reference.colour.coded,), carried)[0],
         motion=motion,

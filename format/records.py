@@ -18,10 +18,12 @@ REFERENCE_INDEPENDENT, REFERENCE_PREVIOUS = 0, 1
 BLEND_SUM, BLEND_NORMALISED = 0, 1
 WINDOW_NONE, WINDOW_RAMP = 0, 1
 FIELD_NONE, FIELD_HASH = 0, 1
+CAMERA_NONE, CAMERA_AFFINE = 0, 1
 SHAPE_CHOLESKY, SHAPE_LOG = 0, 1
 COLOUR_RGB, COLOUR_YCC = 0, 1
 NORM_WEIGHT, NORM_ENERGY = 0, 1
 QUANTISER_UNIFORM, QUANTISER_RVQ = 0, 1
+CAMERA_VALUES = 6  # of a frame: offsets x and y, slopes xx, xy, yx, yy
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -262,6 +264,20 @@ def field_tensor_shapes(
 
 
 @dataclass(frozen=True, eq=False)
+class CameraData(Record):
+    """How the whole picture moves: per frame the offsets x and y, in 2^-offset_bits px, and the slopes xx, xy, yx and
+    yy, in 2^-slope_bits px per px from the picture's centre.
+    """
+
+    offset_bits: int
+    slope_bits: int
+    values: Int64  # [T, 6]
+
+    def __post_init__(self) -> None:
+        self._set(values=_int64(self.values, CAMERA_VALUES))
+
+
+@dataclass(frozen=True, eq=False)
 class GopRecord(Record):
     """One GoP: frames first_frame .. first_frame + frame_count - 1 of the sequence, as integers.
 
@@ -284,6 +300,7 @@ class GopRecord(Record):
     drift: DriftData | None = None
     window: WindowData | None = None
     field: FieldRecord | None = None
+    camera: CameraData | None = None
     carried: Int64 | None = None
 
     def __post_init__(self) -> None:
@@ -325,3 +342,4 @@ class GopHeader(Record):
     colour_drift: int
     window_type: int
     field_type: int
+    camera_type: int

@@ -273,6 +273,12 @@ def field_type(value: int) -> str | None:
     return between("field_type", value, 0, 1)
 
 
+@rule("C-6.5-19")
+def camera_type(value: int) -> str | None:
+    """camera_type is 0 or 1."""
+    return between("camera_type", value, 0, 1)
+
+
 @rule("C-6.5-15")
 def tools_in_profile(profile: int, tools: tuple[str, ...]) -> str | None:
     """Profile 0 uses none of the tools of profile 1."""

@@ -289,6 +289,8 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
     r, gop = Reader(payload), Gop(sequence)
     head = gop.head
     read_gop_header(r, gop)
+    if head["camera_type"]:
+        read_camera(r, gop)
     alone, n = not head["reference_mode"], head["gaussian_count"]
     if not alone:
         require(before, "C-6.5-17", "a GoP is predicted and has none before it")
@@ -312,7 +314,7 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         read_field(r, gop)
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
     tools = ["reference_mode", "blend_mode", "motion_degree", "colour_drift", "window_type"]
-    tools += ["shape_type", "colour_space", "colour_norm"]
+    tools += ["camera_type", "shape_type", "colour_space", "colour_norm"]
     used = [name for name in tools if head[name]]
     require(sequence["profile"] == 1 or not used, "C-6.5-15", f"profile 0 has no {', '.join(used)}")
     return gop
@@ -350,6 +352,17 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
     head["colour_drift"] = choice(r, "colour_drift", "C-6.5-12")
     head["window_type"] = choice(r, "window_type", "C-6.5-13")
     head["field_type"] = choice(r, "field_type", "C-6.5-14")
+    head["camera_type"] = choice(r, "camera_type", "C-6.5-19")
+
+
+def read_camera(r: Reader, gop: Gop) -> None:
+    """How the whole picture moves: offsets and slopes of every frame (5.20, 6.20)."""
+    head = gop.head
+    head["offset_bits"] = choice(r, "offset_bits", "C-6.20-1", 8)
+    head["slope_bits"] = choice(r, "slope_bits", "C-6.20-2", 24)
+    camera = np.stack([np.cumsum(r.plane(head["frame_count"])) for _ in range(6)], axis=1)
+    require((np.abs(camera) <= 2**24).all(), "C-6.20-3", "an offset or slope of the camera is out of range")
+    gop.symbols["camera"] = camera
 
 
 def read_carried(r: Reader, gop: Gop, before: Gop) -> None:
@@ -393,6 +406,13 @@ def read_carried(r: Reader, gop: Gop, before: Gop) -> None:
         way = 2 * v * np.array(ratios, np.int64) * (span - centre_before + centre)[:, None]
         gop.expected["grid"] = was["grid"] + rdiv(way, span)
         gop.expected["motion[1]"] = rdiv(v * frames, frames_before)
+    span = np.array([(gop.sequence[side] + 2 * old["margin"]) << old["fraction_bits"] for side in ("width", "height")])
+    place = np.clip(gop.expected["grid"], 0, span - 1)
+    if old["camera_type"]:
+        b, k, last = old["offset_bits"], old["slope_bits"], before.symbols["camera"][-1]
+        far = (2 * place - span) @ last[2:].reshape(2, 2).T << b
+        place = place + rdiv(far + (last[:2] << old["fraction_bits"] + k + 1), 1 << b + k + 1)
+    gop.expected["grid"] = np.clip(place, 0, span - 1)
 
 
 def rdiv(a: np.ndarray, b: int) -> np.ndarray:
@@ -408,14 +428,13 @@ def add_difference(r: Reader, expected: np.ndarray) -> np.ndarray:
 def read_means(r: Reader, gop: Gop) -> None:
     """Differences, then sorted Morton codes, to grid positions (5.6, 7.5)."""
     if not gop.head["reference_mode"]:
-        gop.head["fraction_bits"], gop.head["margin"] = choice(r, "fraction_bits", "C-6.6-1", 8), r.u8()
+        gop.head["fraction_bits"], gop.head["margin"] = choice(r, "fraction_bits", "C-6.6-1", 8), r.uvar()
     fraction, margin = gop.head["fraction_bits"], gop.head["margin"]
     limits = [(gop.sequence[side] + 2 * margin) << fraction for side in ("width", "height")]
     require(max(limits) <= 2**24, "C-6.6-2", "the grid of the means is too large")
     carried = np.zeros((0, 2), np.int64)
     if gop.head["reference_mode"]:
-        expected = np.clip(gop.expected["grid"], 0, np.array(limits) - 1)
-        carried = np.stack([add_difference(r, column) for column in expected.T], axis=1)
+        carried = np.stack([add_difference(r, column) for column in gop.expected["grid"].T], axis=1)
     gap = r.gap_plane(gop.head["gaussian_count"] - gop.carried)
     require(sum(gap.tolist()) < 2**48, "C-6.6-4", "a position has more than 48 bits")
     code, grid = np.cumsum(gap), np.zeros((len(gap), 2), np.int64)
@@ -512,7 +531,7 @@ def read_field(r: Reader, gop: Gop) -> None:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\3", "C-6.2-2", "the version is not 0.3")
+    require(data[8:10] == b"\0\4", "C-6.2-2", "the version is not 0.4")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):
@@ -635,6 +654,9 @@ def dequantise(gop: Gop) -> dict[str, np.ndarray]:
             tables = [tensors.pop(f"grid{d}_table[{i}]") for i in range(len(head["field"][d]["levels"]))]
             p[f"field.table{d}"] = np.concatenate([none, *tables]).reshape(-1, head["field"][d]["features"])
         p |= {f"field.{name}": tensor for name, tensor in tensors.items()}
+    if head["camera_type"]:
+        bits = np.repeat([head["offset_bits"], head["slope_bits"]], [2, 4])
+        p["camera"] = symbols["camera"] * (0.5**bits).astype(np.float32)
     for name, array in p.items():
         require(np.isfinite(array).all(), "C-6.8-6", f"{name} is not finite")
     return p
@@ -718,6 +740,10 @@ def gaussians_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarr
     if head["colour_space"]:
         y, u, v = (colour / np.sqrt([3, 2, 6])).T
         colour = np.column_stack([y + u + v, y - 2 * v, y - u + v])
+    if head["camera_type"]:
+        j, size = np.clip(i, 0, frames - 1), np.array([gop.sequence["width"], gop.sequence["height"]])
+        at = np.array([np.interp(j, np.arange(frames), column) for column in p["camera"].T])
+        mean = mean + at[:2] + (mean - size / 2) @ at[2:].reshape(2, 2).T
     drawn = (r > 0) & np.isfinite(mean).all(axis=1) & np.isfinite(colour).all(axis=1)
     return tuple(array[drawn] for array in (mean, np.column_stack([l11, l21, l22]), colour, r))
 

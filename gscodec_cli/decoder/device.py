@@ -32,10 +32,11 @@ class DeviceGop:
         arrays = gop.mean, gop.conic, gop.colour, gop.motion, gop.drift, gop.life
         matrix, self._background = _send(gop.matrix), _send(gop.background)
         scale = float(gop.scale[0]), float(gop.scale[1])
+        centre = (0.0, 0.0) if gop.camera is None else (float(gop.camera.centre[0]), float(gop.camera.centre[1]))
         frames = renderer.frame_count
         mean, conic, colour, motion, drift, life = map(_send, arrays)
         parts = mean, conic, colour, motion, drift, life
-        self._moving = Moving(*parts, gop.edge, frames, scale, matrix, gop.normalised)
+        self._moving = Moving(*parts, gop.edge, frames, scale, matrix, gop.normalised, centre)
 
     def splats(self, positions: Sequence[float]) -> Any:
         """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames."""
@@ -47,7 +48,9 @@ class DeviceGop:
         if plan is not None:
             field = plan.device_plan.evaluate([(p + 0.5) / self._renderer.frame_count for p in positions])
         when = torch.tensor(positions, dtype=torch.float32).to(self._background.device)
-        return place(self._moving, when, field)
+        camera = self._prepared.camera
+        maps = None if camera is None else _send(np.stack([camera.at(position) for position in positions]))
+        return place(self._moving, when, field, maps)
 
     def draw(self, positions: Sequence[float], out: Any) -> None:
         """Draw frame positions inside the GoP into `out` [B, height, width, 3], a tensor on the device.

@@ -37,6 +37,7 @@ from gscodec.kernels import (
     registry,
     render_rgb8,
 )
+from gscodec_cli.decoder.camera import Camera
 
 # Rows: luma, red-blue, green-magenta axis of the orthonormal YCC space; rgb = ycc @ YCC_TO_RGB.
 YCC_TO_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
@@ -79,6 +80,7 @@ class PreparedGop:
     scale: np.ndarray
     matrix: np.ndarray
     plan: Any
+    camera: Camera | None
     normalised: bool
     background: np.ndarray
     epsilon: float
@@ -153,6 +155,9 @@ class GopRenderer:
         self._conic = self._cast(chol_to_conic(chol * scale[[0, 1, 1]]))
         self._mean = self._cast(params.mean * scale - self.view.crop[:2])
         self._motion = None if params.motion is None else self._cast(params.motion * scale)
+        self._camera = None
+        if params.camera is not None:
+            self._camera = Camera(params.camera, scale, np.array(self.view.size) / 2 - self.view.crop[:2])
         self._scale: Any = scale.astype(self._dtype)
 
     def _prepare_colour(self, params: GopParameters, matrix: np.ndarray) -> None:
@@ -190,6 +195,8 @@ class GopRenderer:
             dmean, dcolour = self._plan.evaluate((position + 0.5) / self.frame_count, threads=self._threads)
             mean = mean + dmean[active].astype(self._dtype) * self._scale
             colour = colour + dcolour[active].astype(self._dtype) @ self._matrix
+        if self._camera is not None:
+            mean = self._camera.move(mean, position)
         return Gaussians2D(mean, self._conic[active], self._feature(colour, weight))
 
     def _window(self, position: float, keep_all: bool) -> tuple[np.ndarray | None, slice | np.ndarray]:
@@ -260,7 +267,7 @@ class GopRenderer:
         arrays = self._mean, self._conic, self._colour, self._motion, self._drift, life
         blending = self._normalised, self._background, self._epsilon
         edge = 1.0 if life is None else self._edge
-        return PreparedGop(*arrays, edge, self._scale, self._matrix, self._plan, *blending, self._deep)
+        return PreparedGop(*arrays, edge, self._scale, self._matrix, self._plan, self._camera, *blending, self._deep)
 
     def _draw_deep(self, g: Gaussians2D) -> np.ndarray:
         """[height, width, 3] uint16: the sums as float, divided and rounded here."""

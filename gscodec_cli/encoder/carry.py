@@ -14,6 +14,7 @@ from torch import Tensor
 
 from gscodec.format.dequant import dequantise
 from gscodec.format.records import BLEND_NORMALISED, GopRecord, UniformQuantiser
+from gscodec_cli.encoder.camera import lines_of
 from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import FIELD_TENSORS, WINDOW_EDGE, Carried, GopModel, keep_in_range, norm, ycc
 from gscodec_cli.encoder.tools import Tools
@@ -48,7 +49,7 @@ def candidates(record: GopRecord) -> np.ndarray:
 def predicted_model(reference: Reference, frames: int, size: tuple[int, int], generator: torch.Generator) -> GopModel:
     """The model a predicted GoP of `frames` frames begins with: every candidate, at its predicted place."""
     tools = reference.tools
-    carried = _carried(reference.record, frames, tools)
+    carried = _carried(reference.record, frames, size)
     last = float(frames - 1 + WINDOW_EDGE / 2)
     params = {"shape": carried.shape.clone()}
     params["colour"] = carried.amplitude / (norm(carried.shape, True) if tools.energy_colour else 1.0)
@@ -71,7 +72,7 @@ def predicted_model(reference: Reference, frames: int, size: tuple[int, int], ge
     return model
 
 
-def _carried(record: GopRecord, frames: int, tools: Tools) -> Carried:
+def _carried(record: GopRecord, frames: int, size: tuple[int, int]) -> Carried:
     index = candidates(record)
 
     def values(coded) -> Tensor:
@@ -93,6 +94,13 @@ def _carried(record: GopRecord, frames: int, tools: Tools) -> Carried:
     velocity = motion[:, 0] * (2 / length) if motion.shape[1] else torch.zeros(count, 2)
     if motion.shape[1]:
         motion[:, 0] = motion[:, 0] * (frames / length)
+    origin = mean + velocity * (length - centre)[:, None]
+    if record.camera is not None:
+        # where they were in the last frame: from there the new GoP's camera goes on (SPEC 7.5)
+        lines = tensor_of(lines_of(record.camera, size)[-1])
+        middle = torch.tensor([size[1], size[0]]) / 2
+        origin = origin + lines[:, 0] + (origin - middle) @ lines[:, 1:].T
+        velocity = velocity + velocity @ lines[:, 1:].T
     return Carried(
         index=tensor_of(index),
         birth=birth,
@@ -100,7 +108,7 @@ def _carried(record: GopRecord, frames: int, tools: Tools) -> Carried:
         amplitude=values(record.colour.coded),
         motion=motion,
         drift=values(record.drift.coded) if record.drift is not None else torch.zeros(count, 3),
-        origin=mean + velocity * (length - centre)[:, None],
+        origin=origin,
         velocity=velocity,
     )
 

@@ -13,7 +13,7 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from gscodec_cli.encoder.model import FIELD_TENSORS, MARGIN, GopModel, field_geometries, norm
+from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, field_geometries, margin_of, norm
 from gscodec_cli.encoder.quantise import Symmetric, Uniform, fake_symmetric
 from gscodec_cli.encoder.rate_model import RateModel
 from gscodec_cli.encoder.rvq import COMMITMENT, EntropyConstrained, ResidualVector
@@ -168,7 +168,7 @@ def mean_fraction_bits(size: tuple[int, int], tools: Tools) -> int:
     """Bits after the point of a mean, 0..8: as the tools say, or so that a coordinate fits into so many bits in all."""
     if tools.mean_bits is None:
         return tools.mean_fraction_bits
-    cells = max(size) + 2 * MARGIN
+    cells = max(size) + 2 * margin_of(size, tools)
     return max(0, min(8, tools.mean_bits - math.ceil(math.log2(cells))))
 
 

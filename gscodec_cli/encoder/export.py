@@ -12,6 +12,7 @@ from torch import Tensor
 
 from gscodec.format.morton import morton_order
 from gscodec.format.records import (
+    CameraData,
     Coded,
     ColourData,
     DriftData,
@@ -31,7 +32,6 @@ from gscodec_cli.encoder.model import (
     BLEND_EPSILON,
     COLOUR_SCALE,
     FIELD_TENSORS,
-    MARGIN,
     MEAN_SCALE,
     WINDOW_EDGE,
     GopModel,
@@ -42,7 +42,11 @@ from gscodec_cli.encoder.quantise import Uniform
 
 @torch.no_grad()
 def export_gop(
-    compression: Compression, first_frame: int, pts: tuple[int, ...] | None, reference: GopRecord | None = None
+    compression: Compression,
+    first_frame: int,
+    pts: tuple[int, ...] | None,
+    reference: GopRecord | None = None,
+    camera: CameraData | None = None,
 ) -> GopRecord:
     """The integers of a GoP: the Gaussians carried over from `reference`, then new ones in Morton order.
 
@@ -69,13 +73,14 @@ def export_gop(
         blend_mode=int(tools.normalised),
         background=tuple(model.background(params).tolist()) if tools.normalised else (0.0, 0.0, 0.0),
         blend_epsilon=BLEND_EPSILON,
-        mean=MeanData(compression.fraction_bits, MARGIN, grid[order]),
+        mean=MeanData(compression.fraction_bits, model.margin, grid[order]),
         shape=ShapeData(int(tools.shape_log), coded(compression.shape, params["shape"])),
         colour=ColourData(int(tools.ycc), int(tools.energy_colour), _colour(compression, array_of(amplitudes)[order])),
         motion=_motion(compression, order) if tools.motion_degree else None,
         drift=DriftData(coded(compression.drift, params["drift"] * size)) if tools.drift else None,
         window=_window(compression, order, reference) if tools.window else None,
         field=_field(compression) if tools.field is not None else None,
+        camera=camera,
     )
 
 
@@ -93,7 +98,7 @@ def _visible(model: GopModel, amplitudes: Tensor) -> np.ndarray:
 def _mean_grid(compression: Compression) -> np.ndarray:
     """Integer coordinates [N, 2] from the corner of the margin."""
     symbols = array_of(compression.mean.symbols(compression.model.params["mean"]))
-    return symbols + (MARGIN << compression.fraction_bits)
+    return symbols + (compression.model.margin << compression.fraction_bits)
 
 
 def _uniform(quantiser: Uniform, symbols: np.ndarray) -> Coded:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from gscodec_cli.encoder import home
+from gscodec_cli.encoder.camera import Scene, lines_of
 from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.init import key_frame_model
 from gscodec_cli.encoder.model import GopModel
@@ -33,22 +34,32 @@ BIRTH_SHARE = 0.4  # of the Gaussians that are kept for births, where the profil
 
 
 def fit_gop(
-    frames: Tensor, plan: Plan, aim: Aim, seed: int, report: Report, predicted: GopModel | None = None
+    frames: Tensor,
+    plan: Plan,
+    aim: Aim,
+    seed: int,
+    report: Report,
+    predicted: GopModel | None = None,
+    scene: Scene | None = None,
 ) -> Trainer:
     """Fit Gaussians to frames [T, 3, H, W] uint8 or uint16 and train them through quantisation.
 
     As many as `aim` asks for. `predicted`: what the GoP before leaves, for a GoP that is predicted from it.
+    `scene`: how the picture moves, where that is known.
     Returns the trainer, whose `compression` is ready for `export`. `report` is called every ten steps.
     """
     torch.manual_seed(seed)
     generator = home.generator(seed)
     spare = 1 + plan.tools.spare
     if predicted is None:
-        trainer = _fit_key_frame(frames, plan, round(aim.start() * spare), generator, report)
+        trainer = _fit_key_frame(frames, plan, round(aim.start() * spare), generator, report, scene)
         if plan.choose_blend:
             trainer = _better_blend(trainer, round(aim.start() * spare))
+        trainer.start_moving()
     else:
-        trainer = Trainer(frames, predicted, plan, generator, report)
+        trainer = Trainer(frames, predicted, plan, generator, report, scene)
+    if scene is not None and scene.camera is not None:
+        trainer.model.camera = home.tensor_of(lines_of(scene.camera, trainer.model.size))
     _train_jointly(trainer, aim)
     trainer.drop(aim.keep(trainer))
     _train_compressed(trainer, aim)
@@ -79,18 +90,21 @@ def _better_blend(trainer: Trainer, count: int) -> Trainer:
     """Fit the key frame with the other blending too, and go on with the better of the two."""
     plan = trainer.plan
     tools = replace(plan.tools, normalised=not plan.tools.normalised)
-    other = _fit_key_frame(trainer.frames, replace(plan, tools=tools), count, trainer.generator, trainer.report)
+    plan = replace(plan, tools=tools)
+    other = _fit_key_frame(trainer.frames, plan, count, trainer.generator, trainer.report, trainer.scene)
     return other if other.mse < trainer.mse else trainer
 
 
-def _fit_key_frame(frames: Tensor, plan: Plan, count: int, generator: torch.Generator, report: Report) -> Trainer:
+def _fit_key_frame(
+    frames: Tensor, plan: Plan, count: int, generator: torch.Generator, report: Report, scene: Scene | None
+) -> Trainer:
     """KFCI: a coarse fit of the first frame, in two rounds, the second where the first left most error."""
     tools, steps = plan.tools, plan.effort.key_iterations
     if tools.births and len(frames) > 1:
         count = round(count * (1 - BIRTH_SHARE))
     begin = max(1, round(count * KEY_SHARE))
     model = key_frame_model(unit_range(frames[0]), begin, tools, len(frames), generator)
-    trainer = Trainer(frames, model, plan, generator, report)
+    trainer = Trainer(frames, model, plan, generator, report, scene)
     stage = Stage("key frame", steps, KEY_RATE, key_only=True)
     half = round(steps * 0.35)
     trainer.run(stage, 0, half)

@@ -19,6 +19,7 @@ from gscodec.format.gop import GopBits, read_gop, write_gop
 from gscodec.format.limits import LEVELS
 from gscodec.format.records import GopRecord, SequenceHeader
 from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.encoder.camera import Scene, scene_of
 from gscodec_cli.encoder.carry import Reference, predicted_model, reference_of
 from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.export import export_gop
@@ -88,8 +89,9 @@ class GopEncoder:
                 partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self._most()
             )
             aim = self._aim(meter, len(span), allowed, predicted)
+            scene = scene_of(pictures, self._picture_before(reference), self.plan.tools)
             for _ in range(TRIES):
-                trainer = self._train(frames, aim, self.seed + number, reference, report)
+                trainer = self._train(frames, aim, self.seed + number, reference, report, scene)
                 if not aim.again(trainer):
                     break
                 if reference is None:  # a predicted GoP keeps the steps of the one before
@@ -102,12 +104,23 @@ class GopEncoder:
             self._reference = reference_of(record, self.plan.tools)
             return CodedGop(record, payload, bits, cost, tuple(self._decoded_psnrs(record, pictures)), self._rate)
 
-    def _train(self, frames: Tensor, aim: Aim, seed: int, reference: Reference | None, report: Report) -> Trainer:
+    def _train(
+        self, frames: Tensor, aim: Aim, seed: int, reference: Reference | None, report: Report, scene: Scene | None
+    ) -> Trainer:
         model = None
         if reference is not None:
             size = (self.header.height, self.header.width)
             model = predicted_model(reference, len(frames), size, generator(seed))
-        return fit_gop(frames, self.plan, aim, seed, report, model)
+        return fit_gop(frames, self.plan, aim, seed, report, model, scene)
+
+    def _picture_before(self, reference: Reference | None) -> NDArray | None:
+        """The last frame of the reference, decoded: where the camera of a predicted GoP goes on from."""
+        if reference is None:
+            return None
+        return self._renderer(reference.record).render(reference.record.frame_count - 1)
+
+    def _renderer(self, record: GopRecord) -> GopRenderer:
+        return GopRenderer(dequantise(record, self.header), self.header, threads=self.plan.threads)
 
     def _use_rate(self, rate: float | None) -> None:
         """Quantise as `rate` bits per pixel want it, None: as the caller's plan says."""
@@ -141,7 +154,8 @@ class GopEncoder:
         self, span: range, pts: tuple[int, ...] | None, reference: Reference | None, trainer: Trainer
     ) -> GopRecord:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
-        return export_gop(compression, span.start, pts, reference.record if reference else None)
+        camera = trainer.scene.camera if trainer.scene else None
+        return export_gop(compression, span.start, pts, reference.record if reference else None, camera)
 
     def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
         _, bits = write_gop(record_of(trainer), self.header, reference.record if reference else None)
@@ -151,7 +165,7 @@ class GopEncoder:
         return float(np.mean(self._decoded_psnrs(record_of(trainer), pictures)))
 
     def _decoded_psnrs(self, record: GopRecord, pictures: NDArray) -> list[float]:
-        renderer = GopRenderer(dequantise(record, self.header), self.header, threads=self.plan.threads)
+        renderer = self._renderer(record)
         return [psnr(renderer.render(i), picture) for i, picture in enumerate(pictures)]
 
 

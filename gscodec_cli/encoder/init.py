@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gscodec_cli.encoder.camera import Scene
+from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import WINDOW_EDGE, GopModel, new_field, ycc
 from gscodec_cli.encoder.tools import Tools
 
@@ -60,15 +62,18 @@ class ResidualMap:
         self.colour.append(_cells(target if self.use_target else residual))
 
 
-def add_gaussians(model: GopModel, found: ResidualMap, count: int, generator: torch.Generator) -> None:
+def add_gaussians(
+    model: GopModel, found: ResidualMap, count: int, generator: torch.Generator, scene: Scene | None
+) -> None:
     """Add `count` Gaussians where and when the squared residual is largest.
 
-    With windows each new Gaussian lives around its frame; a map of one frame stands for the whole GoP.
+    With windows each new Gaussian lives around its frame; a map of one frame stands for the whole GoP. Where the
+    `scene` is known they move as it does.
     """
     energy = torch.stack(found.energy)
     frames, rows, columns = energy.shape
     replace = count > energy.numel() // 2
-    index = torch.multinomial(energy.flatten().sqrt() + 1e-12, count, replacement=replace, generator=generator)
+    index = torch.multinomial(energy.flatten() + 1e-12, count, replacement=replace, generator=generator)
     time, row, column = index // (rows * columns), index // columns % rows, index % columns
     jitter = torch.rand((2, count), generator=generator) * CELL
     height, width = found.size
@@ -80,8 +85,29 @@ def add_gaussians(model: GopModel, found: ResidualMap, count: int, generator: to
     low, high = -WINDOW_EDGE / 2, model.frames - 1 + WINDOW_EDGE / 2
     window = torch.stack([(time - reach).clamp_min(low), (time + reach).clamp_max(high)], 1)
     born.update(_motion_params(count, window, model.tools))
+    if scene is not None and frames > 1:
+        follow(born, time, reach, scene)
     for name, value in born.items():
         model.params[name] = torch.cat([model.params[name].detach(), value])
+
+
+def follow(params: dict[str, Tensor], start: Tensor, reach: float, scene: Scene) -> None:
+    """Put Gaussians, whose means are those at frames `start` [N], on the lines along which the picture moves there.
+
+    With windows they end where they cannot be followed any more.
+    """
+    frames = scene.flow.frames
+    lines = scene.lines(array_of(start), array_of(params["mean"]), reach)
+    middle, time = torch.zeros(len(start)), tensor_of(lines.time)
+    if "window" in params:
+        first, last = tensor_of(lines.first) - 0.5, tensor_of(lines.last) + 0.5
+        birth, death = params["window"].unbind(1)
+        birth, death = torch.where(first > birth + 0.5, first, birth), torch.where(last < death - 0.5, last, death)
+        params["window"] = torch.stack([birth, death], 1)
+        middle = params["window"].clamp(0, frames - 1).mean(1)
+    velocity = tensor_of(lines.velocity)
+    params["mean"] = tensor_of(lines.place) + velocity * (middle - time)[:, None]
+    params["motion"][:, 0] = velocity * (frames / 2)
 
 
 def _cells(image: Tensor) -> Tensor:

@@ -123,7 +123,13 @@ class GopModel:
     frames: int
     size: tuple[int, int]  # (height, width)
     log_shape: bool = True
+    camera: Tensor | None = None  # [T, 2, 3] where it takes means in each frame, as decoder.camera says
     carried: Carried | None = None  # of a predicted GoP: its first Gaussians, that come from the GoP before
+
+    @property
+    def margin(self) -> int:
+        """px around the frame in which a mean may lie: far out where a camera can bring it in."""
+        return margin_of(self.size, self.tools)
 
     @property
     def count(self) -> int:
@@ -209,9 +215,17 @@ class GopModel:
         )
         canonical = view["mean"], view["shape"], view["colour"]
         mean, inverse, feature = Place.apply(settings, active, tau, threads, *canonical, *moving)
+        if self.camera is not None and not still:
+            mean = self._moved(mean, index)
         if gain is not None:
             feature = feature * (gain if active is None else gain[active])
         return mean, inverse, feature
+
+    def _moved(self, mean: Tensor, index: float) -> Tensor:
+        """Means [n, 2] px where the camera takes them in frame `index`."""
+        assert self.camera is not None
+        lines = self.camera[round(index)]
+        return mean + lines[:, 0] + (mean - self.unit() / 2) @ lines[:, 1:].T
 
     def background(self, view: dict[str, Tensor]) -> Tensor:
         """[3] RGB behind normalised blending."""
@@ -249,8 +263,9 @@ def keep_in_range(model: GopModel) -> None:
     shape[:, 1].clamp_(*((-6, 6) if model.log_shape else (-MAX_CHOL, MAX_CHOL)))
     height, width = model.size
     mean = model.params["mean"]
-    mean[:, 0].clamp_(-MARGIN + 1, width + MARGIN - 1)
-    mean[:, 1].clamp_(-MARGIN + 1, height + MARGIN - 1)
+    margin = model.margin
+    mean[:, 0].clamp_(-margin + 1, width + margin - 1)
+    mean[:, 1].clamp_(-margin + 1, height + margin - 1)
     if model.tools.window:
         window = model.params["window"]
         # Where a ramp lies outside the GoP altogether it needs no precision: one position for all of them costs least.
@@ -258,5 +273,10 @@ def keep_in_range(model: GopModel) -> None:
         window[:, 1] = torch.maximum(window[:, 1], window[:, 0])
 
 
+def margin_of(size: tuple[int, int], tools: Tools) -> int:
+    """See GopModel.margin."""
+    return max(MARGIN, max(size) // 2) if tools.camera else MARGIN
+
+
 CARRIED_LOAD = 0.4  # bits of a Gaussian that is carried over, against those of a new one
-MARGIN = 16  # px around the frame in which a mean may lie
+MARGIN = 16  # px; see margin_of

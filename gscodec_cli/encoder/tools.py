@@ -39,6 +39,7 @@ class Tools:
     window: bool
     motion_degree: int
     drift: bool
+    camera: bool  # one affine map per frame, where it makes paths straighter
     births: bool
     field: HashLayout | None
     mean_bits: int | None  # of a coordinate, margins included; None: as `mean_fraction_bits` says

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gscodec_cli.encoder.camera import Scene
 from gscodec_cli.encoder.compression import Coding, Compression
-from gscodec_cli.encoder.init import ResidualMap, add_gaussians
+from gscodec_cli.encoder.init import ResidualMap, add_gaussians, follow
 from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
 from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.options import Plan
@@ -52,8 +53,17 @@ class Stage:
 class Trainer:
     """Optimises a model on frames [T, 3, H, W] uint8, one random frame a step."""
 
-    def __init__(self, frames: Tensor, model: GopModel, plan: Plan, generator: torch.Generator, report: Report) -> None:
+    def __init__(
+        self,
+        frames: Tensor,
+        model: GopModel,
+        plan: Plan,
+        generator: torch.Generator,
+        report: Report,
+        scene: Scene | None,
+    ) -> None:
         self.frames, self.model, self.plan, self.generator, self.report = frames, model, plan, generator, report
+        self.scene = scene
         self.compression = Compression(model, generator) if model.carried else None
         self.rated = False  # trained with the rate of everything that is coded
         # Squared error of a frame that is worth one bit: the slope of a uniform quantiser, times what measured best.
@@ -118,13 +128,21 @@ class Trainer:
         return Optimiser(rates, self.plan.threads)
 
     @torch.no_grad()
+    def start_moving(self) -> None:
+        """Let Gaussians that were fitted to the first frame go where the picture goes."""
+        if self.scene is not None:
+            self.model.params = {name: value.detach() for name, value in self.model.params.items()}
+            start = torch.zeros(self.model.count, dtype=torch.int64)
+            follow(self.model.params, start, self.model.frames, self.scene)
+
+    @torch.no_grad()
     def add(self, count: int, indices: range, *, still: bool = False) -> None:
         """Add Gaussians where the frames `indices` of the GoP miss most."""
         found = ResidualMap(self.model.size, self.model.tools.normalised)
         for index in indices:
             picture = self.model.frame(index, self.model.params, self.plan.threads, still=still)
             found.add(picture, unit_range(self.frames[index]))
-        add_gaussians(self.model, found, count, self.generator)
+        add_gaussians(self.model, found, count, self.generator, self.scene)
 
     def importance(self) -> Tensor:
         """[N] estimated squared error in a frame, on average, if a Gaussian were not there.

@@ -42,6 +42,7 @@ SWITCHES: tuple[tuple[str, str], ...] = (
     ("field", "Deform by a hash field (stgv always does)."),
     ("rvq", "Code colours by residual vector quantisation, every GoP alone (stgv always does)."),
     ("drift", "Let colours change linearly over a GoP (main)."),
+    ("camera", "Move all Gaussians of a frame with the camera (main)."),
 )
 
 

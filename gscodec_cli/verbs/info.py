@@ -160,6 +160,7 @@ def _tools(head: GopHeader) -> list[str]:
         ("drift", head.colour_drift),
         ("window", head.window_type),
         ("field", head.field_type),
+        ("camera", head.camera_type),
         ("predicted", head.reference_mode),
     )
     return tools + [name for name, used in names if used]

@@ -23,8 +23,8 @@ class Moving:
     mean [N, 2], conic [N, 3], colour [N, 3]; motion [N, K, 2], coefficients of tau^1 to tau^K, or None; drift [N, 3]
     per tau or None; life [N, 3] = (birth, death, centre) in frames, or None, and its edge in frames. frame_count:
     frames of the GoP. scale: (x, y) pixels of the picture per coded pixel; matrix [3, 3]: rgb = coded colour @ matrix;
-    both apply to what the field gives. weighted: the feature has a fourth number, the weight. Raises ShapeError,
-    BackendError.
+    both apply to what the field gives. weighted: the feature has a fourth number, the weight. centre: (x, y) px from
+    which the maps of a camera measure. Raises ShapeError, BackendError.
     """
 
     mean: Tensor
@@ -38,6 +38,7 @@ class Moving:
     scale: tuple[float, float]
     matrix: Tensor
     weighted: bool
+    centre: tuple[float, float] = (0.0, 0.0)
 
     def __post_init__(self) -> None:
         count = len(self.mean)
@@ -55,10 +56,10 @@ class Moving:
 
 @triton.jit
 def _place(
-    mean, colour, motion, drift, life, dmean, dcolour, matrix, positions, out_mean, out_feature,
-    points, edge, frames, scale_x, scale_y,
-    DEGREE: tl.constexpr, DRIFT: tl.constexpr, LIFE: tl.constexpr, FIELD: tl.constexpr, CHANNELS: tl.constexpr,
-    BLOCK: tl.constexpr,
+    mean, colour, motion, drift, life, dmean, dcolour, maps, matrix, positions, out_mean, out_feature,
+    points, edge, frames, scale_x, scale_y, centre_x, centre_y,
+    DEGREE: tl.constexpr, DRIFT: tl.constexpr, LIFE: tl.constexpr, FIELD: tl.constexpr, CAMERA: tl.constexpr,
+    CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     frame = tl.program_id(1).to(tl.int64)
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
@@ -81,6 +82,10 @@ def _place(
     if FIELD:
         x += tl.load(dmean + 2 * p, here, 0.0) * scale_x
         y += tl.load(dmean + 2 * p + 1, here, 0.0) * scale_y
+    if CAMERA:
+        line, from_x, from_y = maps + 6 * frame, x - centre_x, y - centre_y
+        x += tl.load(line) + tl.load(line + 1) * from_x + tl.load(line + 2) * from_y
+        y += tl.load(line + 3) + tl.load(line + 4) * from_x + tl.load(line + 5) * from_y
     # what does not live is not drawn: a mean that is not a number keeps it out of the tiles
     tl.store(out_mean + 2 * p, tl.where(weight > 0, x, float("nan")), here)
     tl.store(out_mean + 2 * p + 1, y, here)
@@ -96,11 +101,14 @@ def _place(
         tl.store(out_feature + CHANNELS * p + 3, weight, here)
 
 
-def place(moving: Moving, positions: Tensor, field: tuple[Tensor, Tensor] | None = None) -> Splats:
+def place(
+    moving: Moving, positions: Tensor, field: tuple[Tensor, Tensor] | None = None, camera: Tensor | None = None
+) -> Splats:
     """The Gaussians at frame positions [B] of the GoP, float32, ready to be drawn; each frame has N.
 
-    field: (dmean [B, N, 2] in coded pixels, dcolour [B, N, 3] in the coded colour space). A Gaussian whose window is
-    closed gets a mean that is not a number, so that it is not drawn. Raises ShapeError, BackendError.
+    field: (dmean [B, N, 2] in coded pixels, dcolour [B, N, 3] in the coded colour space). camera: maps [B, 2, 3]
+    that take a place p to p + map @ (1, p - centre). A Gaussian whose window is closed
+    gets a mean that is not a number, so that it is not drawn. Raises ShapeError, BackendError.
     """
     positions = tensor("positions", positions, (None,))
     frames, points = len(positions), len(moving.mean)
@@ -111,10 +119,12 @@ def place(moving: Moving, positions: Tensor, field: tuple[Tensor, Tensor] | None
     mean = torch.empty(frames, points, 2, device=empty.device)
     feature = torch.empty(frames, points, channels, device=empty.device)
     optional = [empty if part is None else part for part in (moving.motion, moving.drift, moving.life)]
-    arrays = moving.mean, moving.colour, *optional, dmean, dcolour, moving.matrix, positions, mean, feature
+    maps = empty if camera is None else tensor("camera", camera, (frames, 2, 3))
+    arrays = moving.mean, moving.colour, *optional, dmean, dcolour, maps, moving.matrix, positions, mean, feature
     settings = {"DRIFT": moving.drift is not None, "LIFE": moving.life is not None, "FIELD": field is not None}
+    settings["CAMERA"] = camera is not None
     degree = 0 if moving.motion is None else moving.motion.shape[1]
-    numbers = points, float(moving.edge), float(moving.frame_count), *map(float, moving.scale)
+    numbers = points, float(moving.edge), float(moving.frame_count), *map(float, (*moving.scale, *moving.centre))
     grid = (triton.cdiv(points, _BLOCK), frames)
     launch(_place, grid, *arrays, *numbers, DEGREE=degree, CHANNELS=channels, BLOCK=_BLOCK, **settings)
     return Splats.of(mean, moving.conic.expand(frames, -1, -1), feature)

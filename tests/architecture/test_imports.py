@@ -34,6 +34,7 @@ ENCODE_VERB = Rule((*VERBS.allowed, "gscodec_cli.encoder"), lazy=("torch",))
 ENCODER = Rule(
     (*DECODER.allowed, "torch", "av", "rich", "gscodec_cli.metrics", "gscodec_cli.encoder"), lazy=("distributed",)
 )
+FLOW = Rule((*ENCODER.allowed, "cv2"))
 MAIN = Rule((*VERBS.allowed, "gscodec_cli.main", "gscodec_cli.interrupts"), lazy=("gscodec_cli.verbs",))
 START = Rule(("gscodec_cli.interrupts",), lazy=("gscodec_cli.main",))
 ROOT_FILES = Rule((*CORE, *PROGRAM))
@@ -54,6 +55,7 @@ RULES = {
     "gscodec_cli/verbs/": VERBS,
     "gscodec_cli/verbs/encode.py": ENCODE_VERB,
     "gscodec_cli/encoder/": ENCODER,
+    "gscodec_cli/encoder/flow.py": FLOW,
     "samples/minimal_decoder.py": Rule(("numpy",)),
     "samples/make_samples.py": Rule(("numpy", "av")),
 }

@@ -22,6 +22,7 @@ KEYS = [
     *("bits", "gop_table"),
 ]
 COMPONENTS = [
+    "camera",
     "carry",
     "means",
     "shapes",

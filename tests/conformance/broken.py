@@ -96,6 +96,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-15": ("paths", {"SEQH.profile": u8(0)}),
     "C-6.5-17": ("tiny", {HEADER + "reference_mode": u8(1)}),
     "C-6.5-18": ("chain", {"SEQH.max_entry_distance": u8(10)}),
+    "C-6.5-19": ("tiny", {HEADER + "camera_type": u8(2)}),
     "C-6.6-1": ("tiny", {"gop[0].mean_data.fraction_bits": u8(9)}),
     "C-6.6-2": (
         "tiny",
@@ -179,6 +180,9 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.19-3": ("tagged", {"tags.tag[0].value": b"\xff\xfe\xfd\xfc\xfb\xfa"}),
     "C-6.19-4": ("tagged", {"tags.chapter[1].time_base_den": u8(0)}),
     "C-6.19-5": ("tagged", {"tags.chapter[0].duration": _written(UVAR64, (1 << 63) + 40)}),
+    "C-6.20-1": ("shaken", {"gop[0].camera_data.offset_bits": u8(9)}),
+    "C-6.20-2": ("shaken", {"gop[0].camera_data.slope_bits": u8(25)}),
+    "C-6.20-3": ("shaken", {"gop[0].camera_data.camera_step[4].minimum": svar(1 << 24)}),
     "C-6.14-1": ("tiny", {"ENDF.index_offset": (10).to_bytes(8, "little")}),
 }
 
@@ -224,7 +228,7 @@ def broken_files() -> dict[str, bytes]:
     tiny = base("tiny")
     files = {code: edited(*edit) for code, edit in EDITS.items()}
     files["C-6.2-1"] = b"\x88" + tiny[1:]
-    files["C-6.2-2"] = tiny[:9] + b"\x02" + tiny[10:]
+    files["C-6.2-2"] = tiny[:9] + b"\x03" + tiny[10:]
     files["C-6.2-3"] = _with_chunk(tiny, 1, EditedFile(tiny).chunk("SEQH"))
     files["C-6.2-4"] = tiny + b"\0"
     files["C-6.3-2"] = _with_chunk(tiny, 1, EditedChunk("new", b"NEWC", {}, []))

@@ -13,7 +13,9 @@ import numpy as np
 from gscodec.format.container import ContainerWriter
 from gscodec.format.morton import morton_order
 from gscodec.format.records import (
+    CAMERA_VALUES,
     SHAPE_LOG,
+    CameraData,
     Coded,
     ColourData,
     FieldRecord,
@@ -110,6 +112,12 @@ def windows(n: Numbers, count: int, frames: int, denominator: int = 4, edge: flo
     """Births before and in the GoP, some lives shorter than a frame."""
     birth = n.between(-2, denominator * frames, count)
     return WindowData(edge, denominator, birth, n.below(denominator * frames, count))
+
+
+def camera(n: Numbers, frames: int, offset_bits: int = 3, slope_bits: int = 10) -> CameraData:
+    """A camera that shakes by a few pixels, turns and zooms a little."""
+    values = np.stack([n.peaked(20 if i < 2 else 25, frames) for i in range(CAMERA_VALUES)], axis=1)
+    return CameraData(offset_bits, slope_bits, values)
 
 
 def field(n: Numbers, grid2: GridRecord, grid3: GridRecord, frequencies: int, hidden: int, step: float) -> FieldRecord:

@@ -26,6 +26,7 @@ from gscodec.format.records import (
 )
 from tests.conformance.build import (
     Vector,
+    camera,
     colours,
     field,
     gop,
@@ -159,6 +160,28 @@ def seamless() -> Vector:
     gops = [alone(0, 3, 50)]
     for first, frames in ((3, 2), (5, 3)):
         gops.append(follow(n, sequence, gops[-1], alone(first, frames, 15), every(1)))
+    return sequence, gops
+
+
+@vector
+def shaken() -> Vector:
+    """A camera: alone, in both GoPs of a pair, in one of them; the finest and the coarsest bits; out of the grid."""
+    n = Numbers(29)
+    sequence = header(16, max_gop_frames=4, max_entry_distance=14)
+
+    def alone(first: int, frames: int, count: int, **tools: Any) -> GopRecord:
+        return plain(n, first, frames, count, motion=motion(n, count, 1), window=windows(n, count, frames), **tools)
+
+    gops = [plain(n, 0, 2, 30, camera=camera(n, 2)), alone(2, 4, 40, camera=camera(n, 4))]
+    small = field(n, grid(2, 2, 2, 5), grid(3, 2, 2, 5), 1, 8, 0.015625)
+    others = (
+        alone(6, 3, 12, camera=camera(n, 3, 8, 24), field=small),
+        alone(9, 1, 8),
+        alone(10, 2, 8, camera=camera(n, 2, 0, 0), field=small),
+        alone(12, 4, 20, camera=camera(n, 4, 1, 6)),
+    )
+    for fresh in others:
+        gops.append(follow(n, sequence, gops[-1], fresh, every(1)))
     return sequence, gops
 
 

@@ -39,6 +39,8 @@ def _symbols(r: GopRecord) -> Iterator[tuple[str, np.ndarray]]:
     if r.window:
         yield "birth", r.window.birth
         yield "duration", r.window.duration
+    if r.camera:
+        yield "camera", r.camera.values
     if r.field:
         for (name, _), tensor in zip(r.field.tensor_shapes(), r.field.tensors, strict=True):
             yield f"field.{name}", tensor
@@ -52,7 +54,7 @@ def _coded(name: str, coded: Coded) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _parameters(p: GopParameters) -> Iterator[tuple[str, np.ndarray]]:
-    for name in ("mean", "shape", "colour", "motion", "drift", "birth", "death"):
+    for name in ("mean", "shape", "colour", "motion", "drift", "birth", "death", "camera"):
         array = getattr(p, name)
         if array is not None:
             yield name, array

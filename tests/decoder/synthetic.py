@@ -13,6 +13,8 @@ from gscodec.format.limits import level_for
 from gscodec.format.morton import morton_encode
 from gscodec.format.records import (
     BLEND_NORMALISED,
+    CAMERA_VALUES,
+    CameraData,
     Coded,
     ColourData,
     DriftData,
@@ -51,7 +53,7 @@ def make_gop(
     field_layout: tuple[int, int, int, tuple[int, int]] = (3, 6, 16, (2, 2)),
 ) -> GopRecord:
     """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field,
-    alive (windows that are open all the time).
+    alive (windows that are open all the time), camera.
 
     `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight. `field_layout`:
     see PAPER_FIELD.
@@ -75,6 +77,7 @@ def make_gop(
         drift=DriftData(values.coded(3, gain / 4, 0.01)) if "drift" in tools else None,
         window=_window(values, frame_count, "alive" in tools) if {"window", "alive"} & set(tools) else None,
         field=make_field(rng, *field_layout) if "field" in tools else None,
+        camera=_camera(rng, frame_count) if "camera" in tools else None,
     )
 
 
@@ -120,6 +123,12 @@ def _window(values: _Values, frame_count: int, alive: bool) -> WindowData:
         return WindowData(1.5, 2, np.full(values.count, -2), np.full(values.count, 2 * frame_count + 4))
     birth = values.rng.integers(-2, 2 * frame_count, values.count)
     return WindowData(1.5, 2, birth, values.rng.integers(0, 2 * frame_count, values.count))
+
+
+def _camera(rng: np.random.Generator, frame_count: int) -> CameraData:
+    """Some pixels to and fro, turned and zoomed by some percent."""
+    spread = np.array([48, 48, 60, 60, 60, 60])
+    return CameraData(4, 10, np.round(rng.normal(0, 1, (frame_count, CAMERA_VALUES)) * spread).astype(np.int64))
 
 
 def make_field(

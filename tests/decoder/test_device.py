@@ -29,7 +29,7 @@ from tests.decoder.synthetic import make_file, make_header
 GPU = next(backend for backend in backends() if backend.name == "triton")
 pytestmark = pytest.mark.skipif(not GPU.available, reason=f"the GPU engine cannot run: {GPU.reason}")
 GSV = str(Path(sys.executable).with_name("gsv"))
-ALL_TOOLS = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field")
+ALL_TOOLS = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field", "camera")
 
 
 @pytest.fixture
@@ -46,7 +46,9 @@ def clip(*tools: str, frames: int = 13, **header: int) -> bytes:
 
 
 @pytest.mark.usefixtures("proof")
-@pytest.mark.parametrize("tools", [(), ALL_TOOLS, ("field",)], ids=["plain", "all tools", "field"])
+@pytest.mark.parametrize(
+    "tools", [(), ALL_TOOLS, ("field",), ("camera",)], ids=["plain", "all tools", "field", "camera"]
+)
 def test_frames_are_those_of_the_cpu(tools):
     import torch
 
@@ -67,7 +69,10 @@ def test_frames_are_those_of_the_cpu(tools):
 
 @pytest.mark.usefixtures("proof")
 def test_a_whole_clip_in_order_and_part_of_the_picture():
-    data, options = clip("window", "motion"), {"size": (50, 40), "crop": (7, 5, 21, 18), "dimension_order": "NHWC"}
+    data, options = (
+        clip("window", "motion", "camera"),
+        {"size": (50, 40), "crop": (7, 5, 21, 18), "dimension_order": "NHWC"},
+    )
     expected = list(VideoDecoder(data, output="numpy", **options))
     frames = list(VideoDecoder(data, device="cuda", output="numpy", **options))
     assert len(frames) == 13
@@ -84,7 +89,7 @@ def test_frames_of_more_than_eight_bits():
     assert np.abs(found.astype(int) - expected).max() <= 65535 * 2**-14
 
 
-@pytest.mark.parametrize("name", ["tiny.gsv", "empty_and_one.gsv", "lives.gsv", "drift.gsv"])
+@pytest.mark.parametrize("name", ["tiny.gsv", "empty_and_one.gsv", "lives.gsv", "drift.gsv", "shaken.gsv"])
 def test_pictures_stay_within_the_bounds_of_the_specification(name):
     from gscodec.kernels.triton.raster import rasterize
     from gscodec.kernels.triton.splats import bin_splats

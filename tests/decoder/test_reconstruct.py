@@ -16,7 +16,7 @@ from gscodec.kernels import last_engine
 from gscodec_cli.decoder.reconstruct import GopRenderer, View, make_view
 from tests.decoder.synthetic import make_gop, make_header
 
-ALL = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field")
+ALL = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field", "camera")
 SETS = [
     (),
     ("motion", "drift"),
@@ -24,6 +24,8 @@ SETS = [
     ("normalised", "window"),
     ("log", "ycc", "energy"),
     ("field",),
+    ("camera",),
+    ("motion", "window", "camera"),
     ALL,
 ]
 YCC = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([3.0, 2.0, 6.0])[:, None]
@@ -86,6 +88,11 @@ def gaussian_at(params: GopParameters, n: int, i: float, size: tuple[int, int]):
     if params.field is not None:
         dmean, dcolour = field_at(params, n, size, (i + 0.5) / frames)
         mean, colour = mean + dmean, colour + dcolour
+    if params.camera is not None:
+        j = min(max(i, 0), frames - 1)
+        k = min(math.floor(j), frames - 2)
+        at = params.camera[k] + (j - k) * (params.camera[k + 1].astype(float) - params.camera[k])
+        mean = mean + at[:2] + at[2:].reshape(2, 2) @ (mean - np.array(size) / 2)
     rgb = colour @ YCC if params.colour_space else colour
     return mean, np.array([[l11, 0], [l21, l22]]), rgb, r
 

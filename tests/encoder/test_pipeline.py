@@ -10,7 +10,9 @@ import torch
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
+from gscodec.format.errors import Place
 from gscodec.format.morton import morton_encode
+from gscodec.format.prediction import predict
 from gscodec.format.records import RvqQuantiser
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder import EncodeOptions, encode
@@ -25,7 +27,8 @@ from gscodec_cli.encoder.survey import Survey, split, survey
 from gscodec_cli.metrics.psnr import psnr
 from gscodec_cli.video.reader import open_video
 
-from .conftest import moving_disc
+from .conftest import moving_disc, write_clip
+from .filmed import filmed, shaken
 
 # One thread: handing such small pictures to a second one takes longer than drawing them.
 QUICK = {"threads": 1, "key_iterations": 60, "joint_iterations": 120, "tune_iterations": 40}
@@ -112,6 +115,26 @@ def test_rvq_codes_the_colours_of_main_in_gops_that_are_decoded_alone(disc_clip)
         assert (record.colour.colour_space, record.colour.colour_norm) == (1, 1)
     _, plain = _encode(disc_clip, gop=4, keyint=7)
     assert not plain.notes
+
+
+def test_a_camera_is_coded_and_what_is_predicted_goes_on_from_where_it_was(tmp_path):
+    clip = write_clip(tmp_path / "shaken.mkv", filmed(shaken(12)))
+    options = {"gop": 6, "gaussians": 400, "field": False, "joint_iterations": 200}
+    data, result = _encode(clip, **options)
+    with ContainerReader(io.BytesIO(data)) as reader:
+        records = [reader.read_gop(i) for i in range(reader.gop_count)]
+    assert [record.reference_mode for record in records] == [0, 1]
+    assert all(record.camera is not None for record in records)
+    # Nothing but the camera moves, so what goes on is where it is expected, whatever the camera did before.
+    header = reader.header
+    expected = predict(records[0], records[1].carried, 6, np.full(records[1].carried_count, 30), header, Place())
+    missed = np.abs(records[1].mean.grid[: records[1].carried_count] - expected.mean.grid)
+    assert records[1].carried_count > 150
+    assert np.median(missed) <= 2  # grid positions, half a pixel
+    _, without = _encode(clip, **options, camera=False)
+    assert result.psnr > without.psnr + 1
+    decoded, source = _decode(data), np.stack([rgb for rgb, _ in open_video(clip)])
+    assert result.psnr == pytest.approx(np.mean([psnr(a, b) for a, b in zip(source, decoded, strict=True)]), abs=1e-6)
 
 
 def test_more_training_gives_a_better_picture(disc_clip):

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from gscodec.format.morton import morton_order
 from gscodec.format.prediction import candidates, grid_spans
 from gscodec.format.records import (
+    CAMERA_VALUES,
     REFERENCE_PREVIOUS,
+    CameraData,
     Coded,
     ColourData,
     DriftData,
@@ -88,7 +90,7 @@ def coded(draw: st.DrawFn, count: int, components: int, uniform: bool = False) -
 @st.composite
 def means(draw: st.DrawFn, count: int, size: tuple[int, int]) -> MeanData:
     """Means anywhere on the grid."""
-    margin = draw(st.integers(0, 255))
+    margin = draw(st.integers(0, 4000))
     fits = max(side + 2 * margin for side in size)
     fraction_bits = draw(st.integers(0, min(8, 24 - math.ceil(math.log2(fits)))))
     spans = [(side + 2 * margin) << fraction_bits for side in size]
@@ -136,6 +138,13 @@ def windows(draw: st.DrawFn, count: int) -> WindowData:
 
 
 @st.composite
+def cameras(draw: st.DrawFn, frames: int) -> CameraData:
+    """Any camera."""
+    values = draw(arrays((frames, CAMERA_VALUES), st.one_of(st.integers(-99, 99), st.integers(-(1 << 24), 1 << 24))))
+    return CameraData(draw(st.integers(0, 8)), draw(st.integers(0, 24)), values)
+
+
+@st.composite
 def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
     """GoPs of `header` with any tools of profile main."""
     count = draw(st.sampled_from([0, 1, 2, 5, 40]))
@@ -151,6 +160,7 @@ def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
         optional["window"] = draw(windows(count))
     if draw(st.booleans()):
         optional["field"] = draw(fields())
+    optional["camera"] = draw(st.one_of(st.none(), cameras(frames)))
     if draw(st.booleans()):
         optional |= {"blend_mode": 1, "background": draw(st.tuples(f32s, f32s, f32s))}
         optional["blend_epsilon"] = draw(positive_f32s)
@@ -233,6 +243,7 @@ def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> 
         reference_mode=REFERENCE_PREVIOUS,
         drift=DriftData(like(reference.drift.coded)) if reference.drift else None,
         field=draw(st.one_of(st.none(), fields())),
+        camera=draw(st.one_of(st.none(), cameras(frames))),
         carried=chosen,
         **tools,
     )

@@ -105,7 +105,9 @@ def main() -> None:
     for used in (False, True):
         parts = (zeros(9, 2, 2), zeros(9, 3), zeros(9, 3)) if used else (None, None, None)
         moving = place.Moving(zeros(9, 2), zeros(9, 3), zeros(9, 3), *parts, 1.5, 10, (1.0, 1.0), zeros(3, 3), used)
-        place.place(moving, zeros(2), (zeros(2, 9, 2), zeros(2, 9, 3)) if used else None)
+        place.place(
+            moving, zeros(2), (zeros(2, 9, 2), zeros(2, 9, 3)) if used else None, zeros(2, 2, 3) if used else None
+        )
         settings = kernels.PlaceSettings(0.5, 1.5, 4.0, 0.5, ((1.0, 0.0, 0.0),) * 3, log_shape=used, weighted=used)
         params = [zeros(9, 2), zeros(9, 3), zeros(9, 3)]
         params += [zeros(9, 2, 2), zeros(9, 3), zeros(9, 2), zeros(9, 2), zeros(9, 3)] if used else [None] * 5

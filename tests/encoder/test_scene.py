@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""Optical flow, paths and the camera on pictures whose motion is known."""
+
+import numpy as np
+import pytest
+
+from gscodec_cli.encoder.camera import lines_of, scene_of, steadied
+from gscodec_cli.encoder.flow import Flow, lines_along, straight_error
+from gscodec_cli.encoder.home import tensor_of
+from gscodec_cli.encoder.init import follow
+from gscodec_cli.encoder.presets import PROFILES
+
+from .filmed import SIZE, filmed, shaken
+
+TOOLS = PROFILES["main"].tools
+
+
+def interior(count: int = 60) -> np.ndarray:
+    return np.random.default_rng(8).uniform([40, 30], [88, 66], (count, 2)).astype(np.float32)
+
+
+def test_points_are_followed_in_both_directions():
+    maps = shaken()
+    flow, centre = Flow(filmed(maps)), np.array([SIZE[1], SIZE[0]]) / 2
+    at = interior()
+    for start in (0, 5):
+        seen_at = at + maps[start][:, 0] + (at - centre) @ maps[start][:, 1:].T
+        path, seen = flow.paths(np.full(len(at), start), seen_at.astype(np.float32))
+        expected = at[:, None] + maps[:, :, 0] + np.einsum("tij,nj->nti", maps[:, :, 1:], at - centre)
+        assert seen.mean() > 0.9
+        assert np.abs(path - expected)[seen].max() < 1.0
+        assert np.abs(path - expected)[seen].mean() < 0.25
+
+
+def test_the_camera_is_found_and_makes_paths_straight():
+    maps = shaken()
+    scene = scene_of(filmed(maps), None, TOOLS)
+    assert scene is not None
+    assert scene.camera is not None
+    found = lines_of(scene.camera, SIZE)
+    assert np.abs(found[:, :, 0] - maps[:, :, 0]).max() < 0.5
+    assert np.abs(found[:, :, 1:] - maps[:, :, 1:]).max() < 0.01
+    path, seen = scene.flow.paths(np.zeros(60, np.int64), interior())
+    assert straight_error(steadied(path, scene.camera, SIZE), seen) < 0.3 * straight_error(path, seen)
+
+
+def test_the_first_step_comes_from_the_picture_before():
+    maps = shaken()
+    scene = scene_of(filmed(maps)[1:], filmed(maps)[0], TOOLS)
+    assert scene is not None
+    assert scene.camera is not None
+    assert np.abs(lines_of(scene.camera, SIZE)[:, :, 0] - maps[1:, :, 0]).max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("pictures", "tools", "none"),
+    [
+        (filmed(np.zeros((4, 2, 3))), TOOLS, False),  # nothing moves: no camera, but a scene
+        (filmed(np.zeros((1, 2, 3))), TOOLS, True),
+        (np.zeros((4, 8, 40, 3), np.uint8), TOOLS, True),
+        (filmed(np.zeros((4, 2, 3))), PROFILES["stgv"].tools, True),
+    ],
+    ids=["still", "one picture", "too small", "no motion tool"],
+)
+def test_where_there_is_no_camera(pictures, tools, none):
+    scene = scene_of(pictures, None, tools)
+    assert (scene is None) == none
+    assert scene is None or scene.camera is None
+
+
+def test_gaussians_begin_on_the_path_of_what_they_show():
+    frames, speed = 8, np.array([1.5, -1.0])
+    maps = np.zeros((frames, 2, 3))
+    maps[:, :, 0] = np.arange(frames)[:, None] * speed
+    scene = scene_of(filmed(maps), None, TOOLS)
+    assert scene is not None
+    at = interior(20)
+    count = len(at)
+    window = np.tile(np.float32([-0.75, frames - 0.25]), (count, 1))
+    params = {"mean": at, "motion": np.zeros((count, 1, 2), np.float32), "window": window}
+    tensors = {name: tensor_of(value) for name, value in params.items()}
+    follow(tensors, tensor_of(np.zeros(count, np.int64)), frames, scene)
+    centre = tensors["window"].clamp(0, frames - 1).mean(1)[:, None]
+    for t in (0, 3, 7):
+        drawn = tensors["mean"] + tensors["motion"][:, 0] * (2 * (t - centre) / frames)
+        if scene.camera is not None:
+            line = lines_of(scene.camera, SIZE)[t]
+            drawn = drawn + line[:, 0]
+        assert np.abs(drawn.numpy() - (at + t * speed)).max() < 0.5
+
+
+def test_lines_end_where_points_are_lost():
+    path = np.zeros((1, 6, 2), np.float32)
+    path[0, :, 0] = [0, 1, 2, 3, 40, 50]
+    seen = np.array([[1, 1, 1, 1, 0, 0]], bool)
+    lines = lines_along(path, seen, np.array([1]))
+    assert (lines.first[0], lines.last[0]) == (0, 3)
+    np.testing.assert_allclose(lines.velocity[0], [1, 0], atol=1e-5)

@@ -7,6 +7,7 @@ Knows frames and flow, not Gaussians.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,13 +33,21 @@ class Scene:
     flow: Flow
     camera: CameraData | None
 
-    def lines(self, start: NDArray[np.int64], place: Floats, reach: float) -> Lines:
+    def lines(
+        self,
+        start: NDArray[np.int64],
+        place: Floats,
+        reach: float,
+        bend: Callable[[Floats], Floats] | None = None,
+    ) -> Lines:
         """The lines closest to the paths, before the camera moves them, of points seen at frames `start` [n], `place`
-        [n, 2] px, for `reach` frames to either side at most.
+        [n, 2] px, for `reach` frames to either side at most. `bend`: what a field adds to means [n, 2], [n, T, 2] px.
         """
         path, seen = self.flow.paths(start, place)
         seen &= np.abs(np.arange(self.flow.frames) - start[:, None]) <= reach
-        return lines_along(steadied(path, self.camera, self.flow.size), seen, start)
+        path = steadied(path, self.camera, self.flow.size)
+        lines = lines_along(path, seen, start)
+        return lines if bend is None else lines_along(path - bend(lines.middle()), seen, start)
 
 
 def scene_of(pictures: NDArray, before: NDArray | None, tools: Tools) -> Scene | None:
@@ -66,6 +75,13 @@ def lines_of(camera: CameraData, size: tuple[int, int]) -> Floats:
     """[T, 2, 3] maps of all frames of `size` (height, width): a place p goes to p + map @ (1, p - centre)."""
     moving = Camera(camera_values(camera), np.ones(2), np.array(size[::-1]) / 2)
     return np.stack([moving.at(frame) for frame in range(len(camera.values))]).astype(np.float32)
+
+
+def moved_by(camera: CameraData, frame: int, place: Floats, size: tuple[int, int]) -> Floats:
+    """Places [n, 2] px where the camera takes them in a frame."""
+    line, centre = lines_of(camera, size)[frame], np.array(size[::-1], np.float32) / 2
+    moved: Floats = place + line[:, 0] + (place - centre) @ line[:, 1:].T
+    return moved
 
 
 def steadied(path: Floats, camera: CameraData | None, size: tuple[int, int]) -> Floats:

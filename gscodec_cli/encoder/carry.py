@@ -14,12 +14,24 @@ from torch import Tensor
 
 from gscodec.format.dequant import dequantise
 from gscodec.format.records import BLEND_NORMALISED, GopRecord, UniformQuantiser
-from gscodec_cli.encoder.camera import lines_of
+from gscodec_cli.encoder.bend import ROUNDS, teach
+from gscodec_cli.encoder.camera import Scene, lines_of, moved_by, steadied
+from gscodec_cli.encoder.flow import Floats
 from gscodec_cli.encoder.home import array_of, tensor_of
-from gscodec_cli.encoder.model import FIELD_TENSORS, WINDOW_EDGE, Carried, GopModel, keep_in_range, norm, ycc
+from gscodec_cli.encoder.model import (
+    FIELD_TENSORS,
+    MEAN_SCALE,
+    WINDOW_EDGE,
+    Carried,
+    GopModel,
+    keep_in_range,
+    norm,
+    ycc,
+)
 from gscodec_cli.encoder.tools import Tools
 
-FIELD_STEPS, FIELD_RATE = 200, 5e-3  # to make the new field go on where the old one ended
+TURN = 2.0  # px in half a GoP: by less a Gaussian's velocity is not changed before training, which takes bits
+KNOWN_VELOCITY = 0.1  # weight of the velocity that is expected, against a place at the end of the GoP
 
 
 @dataclass(frozen=True)
@@ -46,8 +58,13 @@ def candidates(record: GopRecord) -> np.ndarray:
     return np.flatnonzero(death >= (record.frame_count - 1) * record.window.denominator)
 
 
-def predicted_model(reference: Reference, frames: int, size: tuple[int, int], generator: torch.Generator) -> GopModel:
-    """The model a predicted GoP of `frames` frames begins with: every candidate, at its predicted place."""
+def predicted_model(
+    reference: Reference, frames: int, size: tuple[int, int], generator: torch.Generator, scene: Scene | None = None
+) -> GopModel:
+    """The model a predicted GoP of `frames` frames begins with: every candidate, at its predicted place.
+
+    With a `scene` the field bends the paths of the candidates as the picture moves.
+    """
     tools = reference.tools
     carried = _carried(reference.record, frames, size)
     last = float(frames - 1 + WINDOW_EDGE / 2)
@@ -68,7 +85,7 @@ def predicted_model(reference: Reference, frames: int, size: tuple[int, int], ge
     model = GopModel(params, tools, frames, size, carried=carried)
     keep_in_range(model)
     if tools.field is not None:
-        _continue_field(model, reference, generator)
+        _continue_field(model, reference, generator, scene)
     return model
 
 
@@ -97,10 +114,9 @@ def _carried(record: GopRecord, frames: int, size: tuple[int, int]) -> Carried:
     origin = mean + velocity * (length - centre)[:, None]
     if record.camera is not None:
         # where they were in the last frame: from there the new GoP's camera goes on (SPEC 7.5)
-        lines = tensor_of(lines_of(record.camera, size)[-1])
-        middle = torch.tensor([size[1], size[0]]) / 2
-        origin = origin + lines[:, 0] + (origin - middle) @ lines[:, 1:].T
-        velocity = velocity + velocity @ lines[:, 1:].T
+        slopes = tensor_of(lines_of(record.camera, size)[-1, :, 1:])
+        origin = tensor_of(moved_by(record.camera, -1, array_of(origin), size))
+        velocity = velocity + velocity @ slopes.T
     return Carried(
         index=tensor_of(index),
         birth=birth,
@@ -113,8 +129,10 @@ def _carried(record: GopRecord, frames: int, size: tuple[int, int]) -> Carried:
     )
 
 
-def _continue_field(model: GopModel, reference: Reference, generator: torch.Generator) -> None:
-    """Begin with a field that moves every carried Gaussian, at the new GoP's start, as the old one did at its end."""
+def _continue_field(model: GopModel, reference: Reference, generator: torch.Generator, scene: Scene | None) -> None:
+    """Begin with a field that moves every carried Gaussian, at the new GoP's start, as the old one did at its end, and
+    from there on as the scene moves.
+    """
     record, carried = reference.record, model.carried
     assert carried is not None
     model.params.update({name: reference.field[name].detach().clone() for name in FIELD_TENSORS})
@@ -126,13 +144,35 @@ def _continue_field(model: GopModel, reference: Reference, generator: torch.Gene
     with torch.no_grad():
         shift, tint = model.field_at(old, record.frame_count - 0.5, model.params, 0)
     model.frames = length
-    tensors = {name: model.params[name].requires_grad_() for name in FIELD_TENSORS}
-    optimiser = torch.optim.Adam(tensors.values(), lr=FIELD_RATE)
-    for _ in range(FIELD_STEPS):
-        time = float(torch.rand((), generator=generator)) * length
-        moved, tinted = model.field_at(model.params["mean"], time, tensors, 0)
-        loss = (moved - shift).square().sum() + (tinted - tint).square().sum()
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-    model.params.update({name: value.detach() for name, value in tensors.items()})
+    added: Floats = array_of(shift * MEAN_SCALE)
+    wanted, seen = np.repeat(added[:, None], length, axis=1), np.ones((carried.count, length), bool)
+    if scene is not None:
+        wanted, seen = _follow(model, carried, added, scene)
+    for rate in ROUNDS:
+        teach(model, array_of(model.params["mean"]), wanted, seen, rate, generator, tint)
+
+
+def _follow(model: GopModel, carried: Carried, shift: Floats, scene: Scene) -> tuple[Floats, np.ndarray]:
+    """Give carried Gaussians that turn off their line the velocity with which the picture goes on.
+
+    shift: [M, 2] px, what the old field did at its end. Returns what is left for the new one, [M, T, 2] px, and in
+    which frames that is known, [M, T].
+    """
+    frames, times = model.frames, np.arange(model.frames, dtype=np.float32)
+    line = array_of(carried.origin)[:, None] + array_of(carried.velocity)[:, None] * times[:, None]
+    begin = line[:, 0] + shift
+    if scene.camera is not None:
+        begin = moved_by(scene.camera, 0, begin, model.size)
+    path, seen = scene.flow.paths(np.zeros(len(begin), np.int64), begin)
+    away = steadied(path, scene.camera, model.size) - line
+    offset = seen * times
+    spread = (offset * times).sum(1) + KNOWN_VELOCITY * frames**2
+    change = (offset[..., None] * (away - shift[:, None])).sum(1) / spread[:, None]
+    change[np.linalg.norm(change, axis=1) * frames / 2 < TURN] = 0
+    centre = np.zeros((len(change), 1), np.float32)
+    if model.tools.window:
+        centre = array_of(model.params["window"].clamp(0, frames - 1).mean(1))[:, None]
+    model.params["mean"] = model.params["mean"] + tensor_of((change * centre).astype(np.float32))
+    model.params["motion"][:, 0] += tensor_of((change * (frames / 2)).astype(np.float32))
+    wanted: Floats = (away - change[:, None] * times[:, None]).astype(np.float32)
+    return wanted, seen

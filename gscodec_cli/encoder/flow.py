@@ -36,6 +36,16 @@ class Lines:
     first: Floats
     last: Floats
 
+    def middle(self) -> Floats:
+        """[n, 2] px: the places half way between `first` and `last`."""
+        middle = (self.first + self.last) / 2 - self.time
+        return (self.place + self.velocity * middle[:, None]).astype(np.float32)
+
+    def at_frames(self, frames: int) -> Floats:
+        """[n, T, 2] px: the places in frames 0 to T - 1."""
+        times = (np.arange(frames) - self.time[:, None]).astype(np.float32)
+        return (self.place[:, None] + self.velocity[:, None] * times[..., None]).astype(np.float32)
+
 
 class Flow:
     """Optical flow between neighbouring frames [T, H, W, 3] uint8 or uint16, there and back.
@@ -95,8 +105,8 @@ def straight_error(path: Floats, seen: NDArray[np.bool_]) -> float:
     """Mean distance in px of paths [n, T, 2] from the lines closest to them, where they were seen."""
     times = np.arange(path.shape[1], dtype=np.float32)
     time, place, velocity = _regression(path, seen.astype(np.float32), times)
-    line = place[:, None] + velocity[:, None] * (times - time[:, None])[..., None]
-    return float(np.minimum(np.linalg.norm(path - line, axis=2), FAR)[seen].mean())
+    lines = Lines(place, time, velocity, time, time).at_frames(path.shape[1])
+    return float(np.minimum(np.linalg.norm(path - lines, axis=2), FAR)[seen].mean())
 
 
 def _regression(path: Floats, weight: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:

@@ -110,7 +110,7 @@ class GopEncoder:
         model = None
         if reference is not None:
             size = (self.header.height, self.header.width)
-            model = predicted_model(reference, len(frames), size, generator(seed))
+            model = predicted_model(reference, len(frames), size, generator(seed), scene)
         return fit_gop(frames, self.plan, aim, seed, report, model, scene)
 
     def _picture_before(self, reference: Reference | None) -> NDArray | None:

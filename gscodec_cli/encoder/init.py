@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from gscodec_cli.encoder.bend import Bend, bend_of
 from gscodec_cli.encoder.camera import Scene
 from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import WINDOW_EDGE, GopModel, new_field, ycc
@@ -86,18 +87,18 @@ def add_gaussians(
     window = torch.stack([(time - reach).clamp_min(low), (time + reach).clamp_max(high)], 1)
     born.update(_motion_params(count, window, model.tools))
     if scene is not None and frames > 1:
-        follow(born, time, reach, scene)
+        follow(born, time, reach, scene, bend_of(model))
     for name, value in born.items():
         model.params[name] = torch.cat([model.params[name].detach(), value])
 
 
-def follow(params: dict[str, Tensor], start: Tensor, reach: float, scene: Scene) -> None:
+def follow(params: dict[str, Tensor], start: Tensor, reach: float, scene: Scene, bend: Bend | None) -> None:
     """Put Gaussians, whose means are those at frames `start` [N], on the lines along which the picture moves there.
 
-    With windows they end where they cannot be followed any more.
+    What `bend` adds, the field does; see Scene.lines. With windows they end where they cannot be followed any more.
     """
     frames = scene.flow.frames
-    lines = scene.lines(array_of(start), array_of(params["mean"]), reach)
+    lines = scene.lines(array_of(start), array_of(params["mean"]), reach, bend)
     middle, time = torch.zeros(len(start)), tensor_of(lines.time)
     if "window" in params:
         first, last = tensor_of(lines.first) - 0.5, tensor_of(lines.last) + 0.5

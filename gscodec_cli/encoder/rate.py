@@ -146,12 +146,17 @@ class PsnrAim(Aim):
         return min(wanted, trainer.model.load)
 
     def settle(self, trainer: Trainer) -> None:
+        least = 0.0
         for _ in range(ROUNDS):
             load, found = trainer.model.load, self.meter.psnr(trainer)
-            wanted = self._toward(trainer, self.psnr + self.NEAR, found)
+            wanted = max(least, self._toward(trainer, self.psnr + self.NEAR, found))
             if found - self.psnr < 0.5 or wanted / load > 0.995:
                 break
+            before = trainer.model.state()
             shrink(trainer, wanted)
+            if self.meter.psnr(trainer) < self.psnr - self.NEAR:
+                trainer.model.restore(before)  # too many went
+                least = math.sqrt(wanted * load)
         _trim(trainer, lambda: self.meter.psnr(trainer) - self.psnr, -self.NEAR / 2, self.NEAR, rather_more=True)
 
     def again(self, trainer: Trainer) -> bool:

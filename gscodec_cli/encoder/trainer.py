@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from gscodec_cli.encoder.bend import bend_of, learn_bends
 from gscodec_cli.encoder.camera import Scene
 from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, follow
@@ -127,13 +128,14 @@ class Trainer:
                 rates += [(value, RATE_MODEL_LR) for value in self.compression.rate_model.learnables()]
         return Optimiser(rates, self.plan.threads)
 
-    @torch.no_grad()
     def start_moving(self) -> None:
         """Let Gaussians that were fitted to the first frame go where the picture goes."""
         if self.scene is not None:
             self.model.params = {name: value.detach() for name, value in self.model.params.items()}
             start = torch.zeros(self.model.count, dtype=torch.int64)
-            follow(self.model.params, start, self.model.frames, self.scene)
+            if self.model.tools.field is not None:
+                learn_bends(self.model, self.scene, self.generator)
+            follow(self.model.params, start, self.model.frames, self.scene, bend_of(self.model))
 
     @torch.no_grad()
     def add(self, count: int, indices: range, *, still: bool = False) -> None:

@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: MIT
 """Optical flow, paths and the camera on pictures whose motion is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
+from gscodec_cli.encoder.bend import bend_of, learn_bends
 from gscodec_cli.encoder.camera import lines_of, scene_of, steadied
 from gscodec_cli.encoder.flow import Flow, lines_along, straight_error
 from gscodec_cli.encoder.home import tensor_of
-from gscodec_cli.encoder.init import follow
+from gscodec_cli.encoder.init import follow, key_frame_model
 from gscodec_cli.encoder.presets import PROFILES
 
 from .filmed import SIZE, filmed, shaken
@@ -79,7 +83,7 @@ def test_gaussians_begin_on_the_path_of_what_they_show():
     window = np.tile(np.float32([-0.75, frames - 0.25]), (count, 1))
     params = {"mean": at, "motion": np.zeros((count, 1, 2), np.float32), "window": window}
     tensors = {name: tensor_of(value) for name, value in params.items()}
-    follow(tensors, tensor_of(np.zeros(count, np.int64)), frames, scene)
+    follow(tensors, tensor_of(np.zeros(count, np.int64)), frames, scene, None)
     centre = tensors["window"].clamp(0, frames - 1).mean(1)[:, None]
     for t in (0, 3, 7):
         drawn = tensors["mean"] + tensors["motion"][:, 0] * (2 * (t - centre) / frames)
@@ -96,3 +100,23 @@ def test_lines_end_where_points_are_lost():
     lines = lines_along(path, seen, np.array([1]))
     assert (lines.first[0], lines.last[0]) == (0, 3)
     np.testing.assert_allclose(lines.velocity[0], [1, 0], atol=1e-5)
+
+
+def test_the_field_learns_what_lines_and_camera_miss():
+    """The picture swings to and fro: lines cannot follow; with the camera switched off the field has to."""
+    frames = 8
+    maps = np.zeros((frames, 2, 3))
+    maps[:, 0, 0] = 3 * np.sin(np.arange(frames) * 2 * np.pi / frames)
+    scene = scene_of(filmed(maps), None, replace(TOOLS, camera=False))
+    assert scene is not None
+    generator = torch.Generator().manual_seed(1)
+    model = key_frame_model(torch.zeros(3, *SIZE), 30, TOOLS, frames, generator)
+    learn_bends(model, scene, generator)
+    bend = bend_of(model)
+    assert bend is not None
+    at = interior(20)
+    moved = bend(at)[:, :, 0] - bend(at)[:, :1, 0]
+    straight = np.arange(frames) * np.polyfit(np.arange(frames), maps[:, 0, 0], 1)[0]
+    missed = np.abs(moved - (maps[:, 0, 0] - straight))
+    assert missed.mean() < 0.4 * np.abs(maps[:, 0, 0] - straight).mean()
+    assert np.abs(bend(at)[:, :, 1]).mean() < 0.5

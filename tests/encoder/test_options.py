@@ -98,6 +98,10 @@ def test_precision_follows_the_rate():
     assert high.tools.shape_bits == low.tools.shape_bits + 1
     assert low.tools.field_bits == high.tools.field_bits - 1 == plan.tools.field_bits - 1
     assert plan.at_rate(0.02, 1280 * 640).tools.field_bits == plan.tools.field_bits
+    assert plan.at_rate(0.01, 1280 * 640).tools.field == plan.tools.field
+    assert field_numbers(plan.at_rate(0.05, 1280 * 640).tools) > 2 * field_numbers(plan.tools)
+    own = resolve(EncodeOptions(bpp=0.1, hidden_width=20))
+    assert own.at_rate(0.05, 1280 * 640).tools.field == own.tools.field
     assert resolve(EncodeOptions(bpp=0.1, field_bits=8)).at_rate(0.02, 352 * 288).tools.field_bits == 8
     own = resolve(EncodeOptions(bpp=0.1, amplitude_step=0.3))
     assert own.at_rate(0.02, 352 * 288) is own

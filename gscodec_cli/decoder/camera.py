@@ -9,6 +9,14 @@ from typing import Any
 import numpy as np
 
 
+def shift_of(lines: np.ndarray, away: np.ndarray) -> Any:
+    """What maps [..., 2, 3] add to places `away` [..., 2] px from the centre.
+
+    Written out: how a matrix product rounds may depend on the number of threads.
+    """
+    return lines[..., 0] + lines[..., 1] * away[..., :1] + lines[..., 2] * away[..., 1:]
+
+
 class Camera:
     """Affine maps of a GoP's frames: a place p goes to p + map @ (1, p - centre).
 
@@ -33,4 +41,4 @@ class Camera:
     def move(self, mean: np.ndarray, position: float) -> Any:
         """Means [n, 2] in pixels of the view where they are at a frame position; the same dtype."""
         lines = self.at(position).astype(mean.dtype)
-        return mean + lines[:, 0] + (mean - self.centre.astype(mean.dtype)) @ lines[:, 1:].T
+        return mean + shift_of(lines, mean - self.centre.astype(mean.dtype))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gscodec.format.dequant import camera_values
 from gscodec.format.records import CameraData
-from gscodec_cli.decoder.camera import Camera
+from gscodec_cli.decoder.camera import Camera, shift_of
 from gscodec_cli.encoder.flow import LEAST_SIDE, STRIDE, Floats, Flow, Lines, lines_along, straight_error
 from gscodec_cli.encoder.tools import Tools
 
@@ -80,7 +80,7 @@ def lines_of(camera: CameraData, size: tuple[int, int]) -> Floats:
 def moved_by(camera: CameraData, frame: int, place: Floats, size: tuple[int, int]) -> Floats:
     """Places [n, 2] px where the camera takes them in a frame."""
     line, centre = lines_of(camera, size)[frame], np.array(size[::-1], np.float32) / 2
-    moved: Floats = place + line[:, 0] + (place - centre) @ line[:, 1:].T
+    moved: Floats = place + shift_of(line, place - centre)
     return moved
 
 
@@ -90,7 +90,8 @@ def steadied(path: Floats, camera: CameraData | None, size: tuple[int, int]) -> 
         return path
     lines, centre = lines_of(camera, size), np.array(size[::-1]) / 2
     rest = path - centre - lines[:, :, 0]
-    still = np.linalg.solve(lines[None, :, :, 1:] + np.eye(2), rest[..., None])[..., 0] + centre
+    back = np.linalg.inv(lines[:, :, 1:] + np.eye(2))
+    still = back[..., 0] * rest[..., :1] + back[..., 1] * rest[..., 1:] + centre
     return still.astype(np.float32)
 
 
@@ -127,8 +128,10 @@ def _robust(flow: NDArray | None, size: tuple[int, int]) -> NDArray:
     weight = np.ones(len(place))
     fitted = np.zeros((3, 2))
     for _ in range(ROUNDS):
+        # einsum, since how a matrix product rounds may depend on the number of threads
         weighted = design * weight[:, None]
-        fitted = np.linalg.solve(weighted.T @ design + 1e-6 * np.eye(3), weighted.T @ motion)
-        miss = np.linalg.norm(motion - design @ fitted, axis=1)
+        gram, right = np.einsum("ni,nj->ij", weighted, design), np.einsum("ni,nj->ij", weighted, motion)
+        fitted = np.linalg.solve(gram + 1e-6 * np.eye(3), right)
+        miss = np.linalg.norm(motion - np.einsum("ni,ij->nj", design, fitted), axis=1)
         weight = 1 / (1 + (miss / max(float(np.median(miss)), 1e-6)) ** 2) ** 2
     return fitted.T / np.array([1, max(size), max(size)])

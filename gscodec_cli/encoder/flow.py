@@ -112,7 +112,7 @@ def straight_error(path: Floats, seen: NDArray[np.bool_]) -> float:
 def _regression(path: Floats, weight: Floats, times: Floats) -> tuple[Floats, Floats, Floats]:
     """Middle time [n], place there [n, 2] and velocity [n, 2] of weighted least squares."""
     total = weight.sum(1)
-    time = weight @ times / total
+    time = np.einsum("nt,t->n", weight, times) / total
     place = np.einsum("nt,ntc->nc", weight, path) / total[:, None]
     offset = weight * (times - time[:, None])
     spread = (offset * (times - time[:, None])).sum(1)

@@ -123,7 +123,7 @@ def command(source: str, output: str, yes: bool, quiet: bool, as_json: bool, **o
 
 
 def _settings(clip: VideoSource, **options: Any) -> "EncodeOptions":
-    """The trainer's options. Raises UsageError for values out of range, BackendMissingError without torch."""
+    """The trainer's options. Raises UsageError for values out of range, BackendMissingError without torch or OpenCV."""
     try:
         from gscodec_cli.encoder import EncodeOptions
     except ImportError as error:
@@ -143,7 +143,9 @@ def _begin(clip: VideoSource, settings: "EncodeOptions", partial: PartialFile) -
 
 
 def _missing(error: ImportError) -> BackendMissingError:
-    return BackendMissingError(f'encode needs torch: install it with pip install "gscodec[encode]" ({error})')
+    return BackendMissingError(
+        f'encode needs torch and OpenCV: install them with pip install "gscodec[encode]" ({error})'
+    )
 
 
 def _summarise(output: str, result: dict[str, Any]) -> None:

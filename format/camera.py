@@ -1,8 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""camera_data() of SPEC 5.20, in both directions, and where the camera moves grid positions (SPEC 7.5).
-
-Integers only. Imports numpy and the format's own modules.
-"""
+"""camera_data() of SPEC 5.20, in both directions. Imports numpy and the format's own modules."""
 
 from __future__ import annotations
 
@@ -28,15 +25,3 @@ def camera_data(io: FieldStream, camera: CameraData | None, frame_count: int) ->
     found = camera or CameraData(v["offset_bits"], v["slope_bits"], np.stack(planes, axis=1).cumsum(0))
     validate_camera.camera_values(io.place, int(found.values.min()), int(found.values.max()))
     return found
-
-
-def moved(camera: CameraData, frame: int, grid: Int64, spans: tuple[int, int], fraction_bits: int) -> Int64:
-    """Grid positions [M, 2] inside the grid, where they are in `frame` of the GoP; may lie outside the grid."""
-    x_offset, y_offset, xx, xy, yx, yy = (int(value) for value in camera.values[frame])
-    from_centre = 2 * grid - np.array(spans, np.int64)
-    slopes = np.array([[xx, xy], [yx, yy]], np.int64)
-    offsets = np.array([x_offset, y_offset], np.int64) << (fraction_bits + camera.slope_bits + 1)
-    total = offsets + ((from_centre @ slopes.T) << camera.offset_bits)
-    whole = 1 << (camera.offset_bits + camera.slope_bits + 1)
-    result: Int64 = grid + (2 * total + whole) // (2 * whole)
-    return result

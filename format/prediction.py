@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from . import validate_prediction
-from .camera import moved
 from .errors import Place
 from .records import (
+    CameraData,
     Coded,
     GopRecord,
     Int64,
@@ -104,7 +104,7 @@ def predict(
     high = np.array(spans) - 1
     grid = np.clip(grid, 0, high)
     if reference.camera:
-        grid = np.clip(moved(reference.camera, -1, grid, spans, mean.fraction_bits), 0, high)
+        grid = np.clip(_moved(reference.camera, -1, grid, spans, mean.fraction_bits), 0, high)
     return Prediction(
         carried=carried,
         reference=reference,
@@ -150,3 +150,14 @@ def _travel(reference: GopRecord, speed: Int64, before: Int64, after: Int64) -> 
     ratios = np.array(_velocity_ratios(reference), np.int64)
     whole = 2 * (reference.window.denominator if reference.window else 1) * reference.frame_count
     return _rounded(2 * speed * ratios * (whole - before + after)[:, None], whole)
+
+
+def _moved(camera: CameraData, frame: int, grid: Int64, spans: tuple[int, int], fraction_bits: int) -> Int64:
+    """Grid positions [M, 2] inside the grid, where they are in `frame` of the GoP; may lie outside the grid."""
+    x_offset, y_offset, xx, xy, yx, yy = (int(value) for value in camera.values[frame])
+    from_centre = 2 * grid - np.array(spans, np.int64)
+    slopes = np.array([[xx, xy], [yx, yy]], np.int64)
+    offsets = np.array([x_offset, y_offset], np.int64) << (fraction_bits + camera.slope_bits + 1)
+    total = offsets + ((from_centre @ slopes.T) << camera.offset_bits)
+    whole = 1 << (camera.offset_bits + camera.slope_bits + 1)
+    return grid + _rounded(total, whole)

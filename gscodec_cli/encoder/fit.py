@@ -29,7 +29,7 @@ TUNE_RATE = 0.2
 BIRTH_ROUNDS = (0.1, 0.25, 0.4)  # of the joint stage
 KEY_SHARE = 0.5  # of the Gaussians that begin; the rest is added to the residual
 REPLACED = 0.15  # share of the Gaussians that every round of births replaces, those that matter least
-CORRECTION = 0.25  # of the compression stage, after Gaussians were dropped or added to meet a target
+CORRECTION = 0.1  # of the compression stage, after Gaussians were dropped or added to meet a target
 BIRTH_SHARE = 0.4  # of the Gaussians that are kept for births, where the profile has them
 
 

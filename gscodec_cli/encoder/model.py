@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, fields
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ from torch import Tensor
 from gscodec.kernels import HashGeometry, PlaceSettings, active_windows
 from gscodec.kernels.autograd import FieldFunction, Place, Rasterize, SplatLoss
 from gscodec_cli.encoder.tools import HashLayout, Tools
+
+if TYPE_CHECKING:
+    from gscodec_cli.encoder.lattice import Lattice
 
 MIN_CHOL = 0.35  # px; a narrower Gaussian falls between pixel centres and gets no gradient
 MAX_CHOL = 64.0
@@ -33,15 +36,15 @@ _YCC_ROWS = tuple(tuple(row) for row in YCC.tolist())
 _IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
 
 
-@lru_cache(maxsize=16)
-def _constant(numbers: tuple[Any, ...], device: torch.device) -> Tensor:
+@lru_cache(maxsize=64)
+def constant(numbers: tuple[Any, ...], device: torch.device) -> Tensor:
     """Numbers that stay the same, float32, sent to a device once: each time would be to wait for a GPU."""
     return torch.tensor(numbers, dtype=torch.float32, device=device)
 
 
 def ycc(like: Tensor) -> Tensor:
     """YCC on the device of `like`."""
-    return _constant(_YCC_ROWS, like.device) if like.is_cuda else YCC
+    return constant(_YCC_ROWS, like.device) if like.is_cuda else YCC
 
 
 def field_geometries(layout: HashLayout) -> tuple[HashGeometry, HashGeometry]:
@@ -167,7 +170,7 @@ class GopModel:
 
     def unit(self) -> Tensor:
         """[2] size in px as (width, height), which maps means to [0, 1]."""
-        return _constant((self.size[1], self.size[0]), self.params["mean"].device)
+        return constant((self.size[1], self.size[0]), self.params["mean"].device)
 
     def frame(
         self, index: float, view: dict[str, Tensor], threads: int, still: bool = False, gain: Tensor | None = None
@@ -183,14 +186,27 @@ class GopModel:
         background = self.background(view)[:, None, None]
         return (sums[:3] + BLEND_EPSILON * background) / (sums[3:] + BLEND_EPSILON)
 
-    def loss(self, index: float, view: dict[str, Tensor], target: Tensor, threads: int, still: bool = False) -> Tensor:
+    def loss(
+        self,
+        index: float,
+        view: dict[str, Tensor],
+        target: Tensor,
+        threads: int,
+        still: bool = False,
+        lattice: Lattice | None = None,
+    ) -> Tensor:
         """Half the squared error of `frame`, summed, against a target [3, H, W], uint8 or uint16; a scalar.
 
-        Full scale counts as 1. The picture itself is not made.
+        Full scale counts as 1. The picture itself is not made. With a `lattice` an estimate from its pixels.
         """
-        splats = self.splats(index, view, threads, still)
+        mean, conic, feature = self.splats(index, view, threads, still)
         background = self.background(view) if self.tools.normalised else torch.zeros(3)
-        return SplatLoss.apply(*splats, background, target, BLEND_EPSILON, threads)
+        if lattice is None:
+            return SplatLoss.apply(mean, conic, feature, background, target, BLEND_EPSILON, threads)
+        seen = lattice.of(target)
+        splats = *lattice.splats(mean, conic), feature
+        share = target.numel() / seen.numel()
+        return share * SplatLoss.apply(*splats, background, seen, BLEND_EPSILON, threads)
 
     def splats(
         self, index: float, view: dict[str, Tensor], threads: int, still: bool = False, gain: Tensor | None = None

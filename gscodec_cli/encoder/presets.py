@@ -37,6 +37,7 @@ STGV = Profile(
         drift=False,
         camera=False,
         births=False,
+        lattice=False,
         field=HashLayout(
             levels=8,
             log2_table_size=10,
@@ -81,6 +82,7 @@ MAIN = Profile(
         drift=False,
         camera=True,
         births=True,
+        lattice=True,
         field=HashLayout(
             levels=3,
             log2_table_size=6,
@@ -104,11 +106,11 @@ MAIN = Profile(
         spare=0.7,
     ),
     efforts={
-        "ultrafast": Effort(60, 400, 150, 3e-2, 5e-3),
-        "fast": Effort(200, 2000, 700, 2.5e-2, 5e-3),
-        "medium": Effort(400, 8000, 3000, 2e-2, 4e-3),
-        "slow": Effort(800, 30000, 10000, 2e-2, 3e-3),
-        "veryslow": Effort(1500, 100000, 30000, 1.5e-2, 2e-3),
+        "ultrafast": Effort(60, 300, 500, 3e-2, 5e-3),
+        "fast": Effort(200, 1400, 2800, 2.5e-2, 5e-3),
+        "medium": Effort(400, 5500, 11000, 2e-2, 4e-3),
+        "slow": Effort(800, 20000, 40000, 2e-2, 3e-3),
+        "veryslow": Effort(1500, 65000, 130000, 1.5e-2, 2e-3),
     },
 )
 

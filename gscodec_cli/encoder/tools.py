@@ -41,6 +41,7 @@ class Tools:
     drift: bool
     camera: bool  # one affine map per frame, where it makes paths straighter
     births: bool
+    lattice: bool  # a step of training looks at every n-th pixel where Gaussians are wide enough
     field: HashLayout | None
     mean_bits: int | None  # of a coordinate, margins included; None: as `mean_fraction_bits` says
     mean_fraction_bits: int  # of a coordinate, after the point: steps of 2^-bits px

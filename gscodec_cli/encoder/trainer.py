@@ -17,6 +17,7 @@ from gscodec_cli.encoder.bend import bend_of, learn_bends
 from gscodec_cli.encoder.camera import Scene
 from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, follow
+from gscodec_cli.encoder.lattice import Lattice, random_lattices, widest_gap
 from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
 from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.options import Plan
@@ -78,8 +79,9 @@ class Trainer:
             self.compression.prepare(stage.coding)
         optimiser = self._optimiser(stage.key_only)
         order = _frame_order(1 if stage.key_only else len(self.frames), self.generator)
+        lattices = random_lattices(widest_gap(self.model), self.generator)
         for step in range(first, last):
-            self._backward(next(order), stage)
+            self._backward(next(order), stage, next(lattices))
             before = self._carried_values()
             optimiser.step(stage.rate_at(step))
             self._slow_down(before)
@@ -87,11 +89,11 @@ class Trainer:
             if step % 10 == 9 or step == last - 1:
                 self.report(stage.name, step + 1, stage.steps, -10 * math.log10(max(self.mse, 1e-10)))
 
-    def _backward(self, index: int, stage: Stage) -> None:
-        """Gradients of the loss on one frame."""
+    def _backward(self, index: int, stage: Stage, lattice: Lattice | None) -> None:
+        """Gradients of the loss on one frame, or on a lattice of its pixels."""
         view = self.compression.view(stage.coding) if self.compression else self.model.params
         target = self.frames[index]
-        loss = self.model.loss(index, view, target, self.plan.threads, still=stage.key_only)
+        loss = self.model.loss(index, view, target, self.plan.threads, stage.key_only, lattice)
         mse = 2 * (loss.detach() if loss.is_cuda else loss.item()) / target.numel()  # a GPU is not waited for
         if self.compression:
             # The loss of the paper is the mean over the picture, this one half the sum: Adam does not mind the factor.

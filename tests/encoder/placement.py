@@ -21,6 +21,7 @@ from torch.overrides import TorchFunctionMode
 from gscodec.kernels import registry
 from gscodec_cli.encoder import compression
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, key_frame_model
+from gscodec_cli.encoder.lattice import Lattice
 from gscodec_cli.encoder.model import keep_in_range
 from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.presets import PROFILES
@@ -65,7 +66,8 @@ def check(profile: str) -> None:
     for watch in (nullcontext(), NothingIsSent()):  # constants are sent in the first step
         with watch:
             for still in (True, False):
-                model.loss(1, model.params, frames[1], 0, still=still).backward()
+                for lattice in (None, Lattice(2, 0, 1)):
+                    model.loss(1, model.params, frames[1], 0, still, lattice).backward()
             keep_in_range(model)
     Optimiser([(value, 0.1) for value in model.params.values()], 0).step(0.5)
     keep_in_range(model)

@@ -17,8 +17,8 @@ from torch import Tensor
 from gscodec_cli.encoder.model import GopModel, constant, norm
 
 # px; median size of the Gaussians, sqrt(l11 l22), from which gaps of 2, 3 and 4 px are taken. Gaps of 2 at 3.5 px cost
-# nothing that can be measured, gaps of 3 there 0.1 dB and of 4 0.3.
-WIDE = (1.5, 4.5, 7.0)
+# nothing that can be measured, at 1.6 px 0.3 dB; gaps of 3 at 3.5 px 0.1 dB and of 4 0.3.
+WIDE = (1.8, 4.5, 7.0)
 LEAST_SIDE = 32  # pixels of the lattice in a row or column
 DRAWN = 256  # offsets at a time
 

@@ -71,6 +71,8 @@ class Trainer:
         # Squared error of a frame that is worth one bit: the slope of a uniform quantiser, times what measured best.
         self.lmbda = plan.tools.rate_slope * plan.tools.amplitude_step**2
         self.mse: Tensor | float = math.nan
+        # Of lattices, as trained Gaussians allow it: those just placed or born are larger than they will be.
+        self.gap = widest_gap(model)
 
     def run(self, stage: Stage, first: int, last: int) -> None:
         """Steps first..last-1 of a stage; a new optimiser, since the set of Gaussians may have changed."""
@@ -79,7 +81,7 @@ class Trainer:
             self.compression.prepare(stage.coding)
         optimiser = self._optimiser(stage.key_only)
         order = _frame_order(1 if stage.key_only else len(self.frames), self.generator)
-        lattices = random_lattices(widest_gap(self.model), self.generator)
+        lattices = random_lattices(1 if stage.key_only else self.gap, self.generator)
         for step in range(first, last):
             self._backward(next(order), stage, next(lattices))
             before = self._carried_values()
@@ -88,6 +90,7 @@ class Trainer:
             keep_in_range(self.model)
             if step % 10 == 9 or step == last - 1:
                 self.report(stage.name, step + 1, stage.steps, -10 * math.log10(max(self.mse, 1e-10)))
+        self.gap = widest_gap(self.model)
 
     def _backward(self, index: int, stage: Stage, lattice: Lattice | None) -> None:
         """Gradients of the loss on one frame, or on a lattice of its pixels."""

@@ -25,3 +25,12 @@ def _interrupt(signum: int, frame: Any) -> None:
 def was_interrupted() -> bool:
     """Whether one of the signals has come: an import that it hits may turn the KeyboardInterrupt into another error."""
     return bool(_caught)
+
+
+def stop_if_interrupted() -> None:
+    """Raise KeyboardInterrupt again where one of the signals has come: long loops ask.
+
+    Python drops what is raised in a destructor or a callback, and the signal comes only once.
+    """
+    if _caught:
+        raise KeyboardInterrupt

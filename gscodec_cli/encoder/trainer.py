@@ -22,6 +22,7 @@ from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
 from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.tools import Effort
+from gscodec_cli.interrupts import stop_if_interrupted
 
 # Learning rate of each parameter relative to `lr_gaussian` (attributes) or `lr_field`: natural sizes differ (px, log,
 # weight, frames).
@@ -88,6 +89,7 @@ class Trainer:
             optimiser.step(stage.rate_at(step))
             self._slow_down(before)
             keep_in_range(self.model)
+            stop_if_interrupted()
             if step % 10 == 9 or step == last - 1:
                 self.report(stage.name, step + 1, stage.steps, -10 * math.log10(max(self.mse, 1e-10)))
         self.gap = widest_gap(self.model)

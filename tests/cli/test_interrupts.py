@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -70,3 +71,27 @@ def test_an_import_that_is_hit_counts_as_interrupted(tmp_path):
     python = Path(GSV).with_name("python3")
     done = subprocess.run([python, "-c", code, "info"], capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (130, b"gsv: interrupted\n")
+
+
+def test_an_interrupt_that_python_drops_is_raised_again():
+    code = """
+import os, signal
+from gscodec_cli import interrupts
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        [number for number in range(1000)]
+interrupts.catch_interrupts()
+interrupts.stop_if_interrupted()
+try:
+    Dropped()
+except KeyboardInterrupt:
+    raise SystemExit("not dropped")
+print("went on")
+interrupts.stop_if_interrupted()
+print("never said")
+"""
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert found.stdout == "went on\n"
+    assert "Exception ignored" in found.stderr
+    assert found.returncode != 0

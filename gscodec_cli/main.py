@@ -11,6 +11,7 @@ import click
 
 from gscodec_cli.errors import EXIT_BAD_INPUT, EXIT_INTERRUPTED, EXIT_OK, EXIT_USAGE, exit_code_of
 from gscodec_cli.interrupts import catch_interrupts, was_interrupted
+from gscodec_cli.output import discard_unfinished
 
 VERBS = ("encode", "decode", "info", "eval", "verify", "cut", "concat")
 
@@ -61,6 +62,8 @@ def run(arguments: list[str]) -> int:
         if was_interrupted():
             return _fail(error, "interrupted", EXIT_INTERRUPTED)
         return _fail(error, _describe(error), exit_code_of(error))
+    finally:
+        discard_unfinished()
 
 
 def _describe(error: Exception) -> str:

@@ -9,6 +9,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import secrets
 import shutil
 import stat
 import tempfile
@@ -20,6 +21,7 @@ from typing import BinaryIO, Self
 from gscodec_cli.errors import OutputError, UsageError
 
 SUFFIX = ".part"
+_unfinished: set[Path] = set()  # temporary files of this process
 
 
 def check_target(target: Path, *, overwrite: bool, source: Path | None = None) -> None:
@@ -55,10 +57,11 @@ def output_error(target: object, error: OSError) -> OutputError:
     return OutputError(f"{target}: cannot be written: {error.strerror or error}")
 
 
-def _default_mode() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
+def discard_unfinished() -> None:
+    """Remove temporary files that an interrupt kept their owner from removing; never raises."""
+    while _unfinished:
+        with contextlib.suppress(OSError):
+            _unfinished.pop().unlink(missing_ok=True)
 
 
 class OutputFile:
@@ -79,9 +82,9 @@ class OutputFile:
     def _open(self) -> tuple[BinaryIO, Path | None]:
         if self.special:
             return open(self.target, "wb", buffering=0), None
-        handle, name = tempfile.mkstemp(SUFFIX, f".{self.target.name}.", self.target.parent)
-        os.fchmod(handle, _default_mode())
-        return os.fdopen(handle, "w+b"), Path(name)
+        path = self.target.with_name(f".{self.target.name}.{secrets.token_hex(4)}{SUFFIX}")
+        _unfinished.add(path)  # before it is there: a signal may come at any moment
+        return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), "w+b"), path
 
     def __enter__(self) -> Self:
         return self
@@ -109,6 +112,7 @@ class OutputFile:
         self.file.close()
         if self.temporary is not None:
             os.replace(self.temporary, self.target)
+            _unfinished.discard(self.temporary)
 
     def discard(self) -> None:
         """Close and remove the temporary file; never raises."""
@@ -116,6 +120,7 @@ class OutputFile:
             self.file.close()
         if self.temporary is not None:
             self.temporary.unlink(missing_ok=True)
+            _unfinished.discard(self.temporary)
 
 
 class PartialFile:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from gscodec_cli.output import OutputFile, discard_unfinished
 from tests.cli.conftest import GSV
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this system")
@@ -95,3 +96,14 @@ print("never said")
     assert found.stdout == "went on\n"
     assert "Exception ignored" in found.stderr
     assert found.returncode != 0
+
+
+def test_a_file_whose_owner_was_interrupted_before_it_was_entered_is_removed(tmp_path):
+    kept = tmp_path / "kept"
+    with OutputFile(kept) as output:
+        output.file.write(b"whole")
+    output = OutputFile(tmp_path / "a.mp4")
+    assert [path.suffix for path in sorted(tmp_path.iterdir())] == [".part", ""]
+    discard_unfinished()
+    output.file.close()
+    assert list(tmp_path.iterdir()) == [kept]

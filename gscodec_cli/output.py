@@ -14,6 +14,7 @@ import shutil
 import stat
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
@@ -21,7 +22,7 @@ from typing import BinaryIO, Self
 from gscodec_cli.errors import OutputError, UsageError
 
 SUFFIX = ".part"
-_unfinished: set[Path] = set()  # temporary files of this process
+_unfinished: dict[Path, Callable[[Path], None]] = {}  # what this process has still to remove, and how; in order
 
 
 def check_target(target: Path, *, overwrite: bool, source: Path | None = None) -> None:
@@ -58,10 +59,25 @@ def output_error(target: object, error: OSError) -> OutputError:
 
 
 def discard_unfinished() -> None:
-    """Remove temporary files that an interrupt kept their owner from removing; never raises."""
+    """Remove what an interrupt kept its owner from removing, the latest first; never raises."""
     while _unfinished:
-        with contextlib.suppress(OSError):
-            _unfinished.pop().unlink(missing_ok=True)
+        _remove(next(reversed(_unfinished)))
+
+
+def _temporary(folder: Path, name: str, remove: Callable[[Path], None]) -> Path:
+    """A path in `folder` that is removed at the end at the latest.
+
+    It is written down before anything is there: a signal may come at any moment.
+    """
+    path = folder / f".{name}.{secrets.token_hex(4)}{SUFFIX}"
+    _unfinished[path] = remove
+    return path
+
+
+def _remove(path: Path) -> None:
+    """Remove what is written down, if it is; never raises."""
+    with contextlib.suppress(OSError):
+        _unfinished.pop(path, lambda _: None)(path)
 
 
 class OutputFile:
@@ -82,8 +98,7 @@ class OutputFile:
     def _open(self) -> tuple[BinaryIO, Path | None]:
         if self.special:
             return open(self.target, "wb", buffering=0), None
-        path = self.target.with_name(f".{self.target.name}.{secrets.token_hex(4)}{SUFFIX}")
-        _unfinished.add(path)  # before it is there: a signal may come at any moment
+        path = _temporary(self.target.parent, self.target.name, Path.unlink)
         return os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666), "w+b"), path
 
     def __enter__(self) -> Self:
@@ -112,15 +127,14 @@ class OutputFile:
         self.file.close()
         if self.temporary is not None:
             os.replace(self.temporary, self.target)
-            _unfinished.discard(self.temporary)
+            _unfinished.pop(self.temporary)
 
     def discard(self) -> None:
         """Close and remove the temporary file; never raises."""
         with contextlib.suppress(OSError):
             self.file.close()
         if self.temporary is not None:
-            self.temporary.unlink(missing_ok=True)
-            _unfinished.discard(self.temporary)
+            _remove(self.temporary)
 
 
 class PartialFile:
@@ -190,11 +204,13 @@ class OutputFolder:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.created = not folder.exists()
         self._moves: list[tuple[Path, Path]] = []
+        if not folder.exists():
+            _unfinished[folder] = Path.rmdir
         try:
             folder.mkdir(exist_ok=True)
-            self.temporary = Path(tempfile.mkdtemp(SUFFIX, ".frames.", folder))
+            self.temporary = _temporary(folder, "frames", partial(shutil.rmtree, ignore_errors=True))
+            self.temporary.mkdir(0o700)
         except OSError as error:
             raise output_error(folder, error) from None
 
@@ -215,12 +231,10 @@ class OutputFolder:
         except OSError as failure:
             raise output_error(self.folder, failure) from failure
         finally:
-            shutil.rmtree(self.temporary, ignore_errors=True)
-            if error is not None and self.created:
-                self._remove_created()
+            _remove(self.temporary)
+            if error is not None:
+                _remove(self.folder)
+            else:
+                _unfinished.pop(self.folder, None)
         if isinstance(error, OSError):
             raise output_error(self.folder, error) from error
-
-    def _remove_created(self) -> None:
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()

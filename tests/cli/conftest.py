@@ -34,6 +34,14 @@ class Result:
         return self.lines[0]
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _interrupts_reach_gsv():
+    """A shell ignores Ctrl-C in what it runs in the background, and so would every `gsv` that is started here."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def limit_file_size(size: int = 8192) -> None:
     """Files of this process end at `size` bytes: writing on fails as it does on a full disk."""
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

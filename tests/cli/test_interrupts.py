@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from gscodec_cli.output import OutputFile, discard_unfinished
+from gscodec_cli.output import OutputFile, OutputFolder, discard_unfinished
 from tests.cli.conftest import GSV
 
 pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc on this system")
@@ -107,3 +107,12 @@ def test_a_file_whose_owner_was_interrupted_before_it_was_entered_is_removed(tmp
     discard_unfinished()
     output.file.close()
     assert list(tmp_path.iterdir()) == [kept]
+
+
+def test_so_is_a_folder_unless_it_was_there_before(tmp_path):
+    with OutputFolder(tmp_path / "whole") as output:
+        output.add(tmp_path / "whole" / "1.png").write_bytes(b"one")
+    OutputFolder(tmp_path / "whole").add(tmp_path / "whole" / "2.png").write_bytes(b"two")
+    OutputFolder(tmp_path / "new").add(tmp_path / "new" / "1.png").write_bytes(b"one")
+    discard_unfinished()
+    assert [path.relative_to(tmp_path).as_posix() for path in sorted(tmp_path.rglob("*"))] == ["whole", "whole/1.png"]

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """How the whole picture moves in a GoP: found in the optical flow, rounded to what the stream holds (SPEC 6.20).
+Training goes on from there.
 
 Knows frames and flow, not Gaussians.
 """
@@ -19,7 +20,7 @@ from gscodec_cli.decoder.camera import Camera, shift_of
 from gscodec_cli.encoder.flow import LEAST_SIDE, STRIDE, Floats, Flow, Lines, lines_along, straight_error
 from gscodec_cli.encoder.tools import Tools
 
-OFFSET_BITS = 4  # an offset, or a slope at the border of the picture, is rounded to 1/16 px
+OFFSET_BITS = 6  # an offset, or a slope at the border of the picture, is rounded to 1/64 px
 ROUNDS = 12  # of reweighted least squares
 SPARSE = 4  # the flow is looked at in every fourth place that is kept
 SAMPLES = 16  # px between points that tell whether a camera makes paths straighter
@@ -63,12 +64,16 @@ def scene_of(pictures: NDArray, before: NDArray | None, tools: Tools) -> Scene |
 
 def camera_of(flow: Flow) -> CameraData | None:
     """The camera of a GoP, or None where points do not move along straighter lines with one."""
-    maps = _composed([_robust(steps, flow.size) for steps in flow.entering])
-    slope_bits = math.ceil(math.log2(max(flow.size))) - 1 + OFFSET_BITS
+    camera = coded_camera(_composed([_robust(steps, flow.size) for steps in flow.entering]), flow.size)
+    return camera if _is_worth_it(camera, flow) else None
+
+
+def coded_camera(maps: NDArray, size: tuple[int, int]) -> CameraData:
+    """Maps [T, 2, 3] of all frames of `size` (height, width), as lines_of gives them, rounded to what is coded."""
+    slope_bits = math.ceil(math.log2(max(size))) - 1 + OFFSET_BITS
     scale = 2.0 ** np.array([OFFSET_BITS] * 2 + [slope_bits] * 4)
     values = np.concatenate([maps[:, :, 0], maps[:, :, 1:].reshape(-1, 4)], axis=1) * scale
-    camera = CameraData(OFFSET_BITS, slope_bits, np.rint(values).clip(-(1 << 24), 1 << 24).astype(np.int64))
-    return camera if _is_worth_it(camera, flow) else None
+    return CameraData(OFFSET_BITS, slope_bits, np.rint(values).clip(-(1 << 24), 1 << 24).astype(np.int64))
 
 
 def lines_of(camera: CameraData, size: tuple[int, int]) -> Floats:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from gscodec_cli.encoder import home
-from gscodec_cli.encoder.camera import Scene, lines_of
+from gscodec_cli.encoder.camera import Scene
 from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.init import key_frame_model
 from gscodec_cli.encoder.model import GopModel
@@ -59,7 +59,7 @@ def fit_gop(
     else:
         trainer = Trainer(frames, predicted, plan, generator, report, scene)
     if scene is not None and scene.camera is not None:
-        trainer.model.camera = home.tensor_of(lines_of(scene.camera, trainer.model.size))
+        trainer.take_camera(scene.camera)
     _train_jointly(trainer, aim)
     trainer.drop(aim.keep(trainer))
     _train_compressed(trainer, aim)

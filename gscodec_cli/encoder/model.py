@@ -118,7 +118,8 @@ class GopModel:
 
     mean [N, 2] px; shape [N, 3]: (ln l11, l21 / l22, ln l22), or (l11, l21, l22) in px when `log_shape` is False;
     colour [N, 3] weight in the coded colour space; motion [N, K, 2] px; drift [N, 3]; window [N, 2]: birth and death
-    in frames; field: see FIELD_TENSORS.
+    in frames; field: see FIELD_TENSORS; camera [T, 2, 3] where there is one: as decoder.camera says, but slopes in px
+    at the border of the picture, so that all its numbers have one learning rate.
     """
 
     params: dict[str, Tensor]
@@ -126,7 +127,6 @@ class GopModel:
     frames: int
     size: tuple[int, int]  # (height, width)
     log_shape: bool = True
-    camera: Tensor | None = None  # [T, 2, 3] where it takes means in each frame, as decoder.camera says
     carried: Carried | None = None  # of a predicted GoP: its first Gaussians, that come from the GoP before
 
     @property
@@ -167,6 +167,20 @@ class GopModel:
     def restore(self, state: tuple[dict[str, Tensor], Carried | None]) -> None:
         """Go back to a `state`."""
         self.params, self.carried = dict(state[0]), state[1]
+
+    @property
+    def maps(self) -> Tensor:
+        """[T, 2, 3] where the camera, which must be there, takes means in each frame, as decoder.camera says."""
+        return self.params["camera"].detach() / self._border()
+
+    @maps.setter
+    def maps(self, maps: Tensor) -> None:
+        self.params["camera"] = maps * self._border()
+
+    def _border(self) -> Tensor:
+        """[3] px of a camera's offset and slopes at the border of the picture."""
+        half = max(self.size) / 2
+        return constant((1.0, half, half), self.params["mean"].device)
 
     def unit(self) -> Tensor:
         """[2] size in px as (width, height), which maps means to [0, 1]."""
@@ -231,17 +245,16 @@ class GopModel:
         )
         canonical = view["mean"], view["shape"], view["colour"]
         mean, inverse, feature = Place.apply(settings, active, tau, threads, *canonical, *moving)
-        if self.camera is not None and not still:
-            mean = self._moved(mean, index)
+        if "camera" in view and not still:
+            mean = self._moved(mean, view["camera"][round(index)])
         if gain is not None:
             feature = feature * (gain if active is None else gain[active])
         return mean, inverse, feature
 
-    def _moved(self, mean: Tensor, index: float) -> Tensor:
-        """Means [n, 2] px where the camera takes them in frame `index`."""
-        assert self.camera is not None
-        lines = self.camera[round(index)]
-        return mean + lines[:, 0] + (mean - self.unit() / 2) @ lines[:, 1:].T
+    def _moved(self, mean: Tensor, line: Tensor) -> Tensor:
+        """Means [n, 2] px where a frame's camera `line` [2, 3] takes them."""
+        away = (mean - self.unit() / 2) * (2 / max(self.size))
+        return mean + line[:, 0] + away @ line[:, 1:].T
 
     def background(self, view: dict[str, Tensor]) -> Tensor:
         """[3] RGB behind normalised blending."""

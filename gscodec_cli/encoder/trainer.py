@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
+from gscodec.format.records import CameraData
+from gscodec_cli.encoder import home
 from gscodec_cli.encoder.bend import bend_of, learn_bends
-from gscodec_cli.encoder.camera import Scene
+from gscodec_cli.encoder.camera import Scene, coded_camera, lines_of
 from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, follow
 from gscodec_cli.encoder.lattice import Lattice, random_lattices, widest_gap
@@ -26,7 +28,16 @@ from gscodec_cli.interrupts import stop_if_interrupted
 
 # Learning rate of each parameter relative to `lr_gaussian` (attributes) or `lr_field`: natural sizes differ (px, log,
 # weight, frames).
-RATE = {"mean": 20.0, "shape": 4.0, "colour": 1.5, "motion": 30.0, "drift": 1.0, "window": 25.0, "background": 1.0}
+RATE = {
+    "mean": 20.0,
+    "shape": 4.0,
+    "colour": 1.5,
+    "motion": 30.0,
+    "drift": 1.0,
+    "window": 25.0,
+    "background": 1.0,
+    "camera": 0.2,
+}
 TABLE_RATE = 5.0  # hash tables against the MLP: an entry sees few of the samples
 RATE_MODEL_LR = 0.1
 CARRIED_RATE = 0.1  # share of the learning rates for what is carried over: 1 costs 1 dB on Bunny, 0.03 is no better
@@ -80,7 +91,7 @@ class Trainer:
         self.rated = self.rated or stage.coding is not Coding.CARRIED
         if self.compression:
             self.compression.prepare(stage.coding)
-        optimiser = self._optimiser(stage.key_only)
+        optimiser = self._optimiser(stage)
         order = _frame_order(1 if stage.key_only else len(self.frames), self.generator)
         lattices = random_lattices(1 if stage.key_only else self.gap, self.generator)
         for step in range(first, last):
@@ -93,6 +104,15 @@ class Trainer:
             if step % 10 == 9 or step == last - 1:
                 self.report(stage.name, step + 1, stage.steps, -10 * math.log10(max(self.mse, 1e-10)))
         self.gap = widest_gap(self.model)
+        if "camera" in self.model.params and stage.coding is Coding.CARRIED:
+            # what is born next, and what is coded in the end, moves by the camera that was trained
+            self.take_camera(coded_camera(home.array_of(self.model.maps), self.model.size))
+
+    def take_camera(self, camera: CameraData) -> None:
+        """Let a camera take the model's means, and lead what is born, from now on."""
+        assert self.scene is not None
+        self.scene = replace(self.scene, camera=camera)
+        self.model.maps = home.tensor_of(lines_of(camera, self.model.size))
 
     def _backward(self, index: int, stage: Stage, lattice: Lattice | None) -> None:
         """Gradients of the loss on one frame, or on a lattice of its pixels."""
@@ -122,10 +142,12 @@ class Trainer:
         for name, old in before.items():
             self.model.params[name].detach()[: len(old)].sub_(old).mul_(CARRIED_RATE).add_(old)
 
-    def _optimiser(self, key_only: bool) -> Optimiser:
+    def _optimiser(self, stage: Stage) -> Optimiser:
         effort, rates = self.plan.effort, []
         for name, value in self.model.params.items():
-            if key_only and name not in ("mean", "shape", "colour", "background"):
+            if stage.key_only and name not in ("mean", "shape", "colour", "background"):
+                continue
+            if name == "camera" and stage.coding is not Coding.CARRIED:  # rounded for good
                 continue
             self.model.params[name] = value.detach().contiguous().requires_grad_()
             rates.append((self.model.params[name], _rate(name, effort)))

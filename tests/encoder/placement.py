@@ -61,8 +61,9 @@ def check(profile: str) -> None:
     frames = torch.zeros(3, 3, 20, 28, dtype=torch.uint8)
     no_generator: Any = None  # one of a GPU cannot be made here
     model = key_frame_model(frames[0].float().div_(255), 30, tools, 3, no_generator)
+    if profile == "main":
+        model.params["camera"] = torch.zeros(3, 2, 3)
     model.params = {name: value.detach().requires_grad_() for name, value in model.params.items()}
-    model.camera = torch.zeros(3, 2, 3) if profile == "main" else None
     for watch in (nullcontext(), NothingIsSent()):  # constants are sent in the first step
         with watch:
             for still in (True, False):

@@ -8,15 +8,21 @@ import pytest
 import torch
 
 from gscodec_cli.encoder.bend import bend_of, learn_bends
-from gscodec_cli.encoder.camera import lines_of, scene_of, steadied
+from gscodec_cli.encoder.camera import Scene, coded_camera, lines_of, scene_of, steadied
 from gscodec_cli.encoder.flow import Flow, lines_along, straight_error
 from gscodec_cli.encoder.home import tensor_of
 from gscodec_cli.encoder.init import follow, key_frame_model
+from gscodec_cli.encoder.options import EncodeOptions, resolve
 from gscodec_cli.encoder.presets import PROFILES
+from gscodec_cli.encoder.trainer import Stage, Trainer
 
 from .filmed import SIZE, filmed, shaken
 
 TOOLS = PROFILES["main"].tools
+
+
+def new() -> torch.Generator:
+    return torch.Generator().manual_seed(1)
 
 
 def interior(count: int = 60) -> np.ndarray:
@@ -46,6 +52,40 @@ def test_the_camera_is_found_and_makes_paths_straight():
     assert np.abs(found[:, :, 1:] - maps[:, :, 1:]).max() < 0.01
     path, seen = scene.flow.paths(np.zeros(60, np.int64), interior())
     assert straight_error(steadied(path, scene.camera, SIZE), seen) < 0.3 * straight_error(path, seen)
+
+
+def test_the_camera_is_trained_where_the_flow_has_missed_it():
+    """The picture shakes by less than a pixel; the camera that training begins with knows nothing of it."""
+    frames = 6
+    maps = np.zeros((frames, 2, 3))
+    maps[:, :, 0] = np.array([[0, 0], [0.8, -0.5], [-0.6, 0.7], [0.5, 0.6], [-0.8, -0.4], [0.1, -0.4]])
+    pictures = filmed(maps)
+    options = EncodeOptions(preset="ultrafast", gaussians=300, field=False)
+    trainer = Trainer(
+        torch.from_numpy(pictures).permute(0, 3, 1, 2).contiguous(),
+        key_frame_model(
+            torch.from_numpy(pictures[0] / np.float32(255)).permute(2, 0, 1),
+            300,
+            replace(TOOLS, field=None),
+            frames,
+            new(),
+        ),
+        resolve(options),
+        new(),
+        lambda *_: None,
+        Scene(Flow(pictures), None),
+    )
+    trainer.take_camera(coded_camera(np.zeros((frames, 2, 3)), SIZE))
+    trainer.run(Stage("joint", 400, 1.0), 0, 400)
+    assert trainer.scene is not None
+    assert trainer.scene.camera is not None
+    found = lines_of(trainer.scene.camera, SIZE)
+    np.testing.assert_array_equal(found, trainer.model.maps.numpy())  # what is coded is what was trained
+    miss = found[:, :, 0] - maps[:, :, 0]
+    # where the picture as a whole is, and goes, the Gaussians say too
+    times = np.stack([np.ones(frames), np.arange(frames)], 1)
+    rest = [part - times @ np.linalg.lstsq(times, part, rcond=None)[0] for part in (miss, maps[:, :, 0])]
+    assert np.abs(rest[0]).mean() < 0.4 * np.abs(rest[1]).mean()
 
 
 def test_the_first_step_comes_from_the_picture_before():

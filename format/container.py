@@ -16,6 +16,7 @@ from . import validate, validate_data
 from .accounting import GopBits
 from .chunks import (
     ANCILLARY,
+    COPY,
     END_LENGTH,
     ENDF,
     ENTRY_BYTES,
@@ -44,7 +45,7 @@ from .limits import Limits
 from .media import MediaOrder
 from .records import REFERENCE_PREVIOUS, GopRecord, SequenceHeader
 from .schema import LE64, Entry, FieldStream, Values
-from .sequence import sequence_header
+from .sequence import sequence_header, write_sequence_header
 from .source import GopOrder, GopSource
 
 
@@ -61,10 +62,9 @@ class ContainerWriter:
         self.media_bytes = 0  # of sound and subtitles, which bpp leaves out
         self._file, self._offset = file, 0
         self._last: GopRecord | None = None
-        fields = FieldStream(chunk="SEQH to be written")
-        sequence_header(fields, header)
+        payload = write_sequence_header(header)
         self._write(SIGNATURE + bytes(VERSION))
-        self._write(write_chunk(SEQH, fields.getvalue()))
+        self._write(write_chunk(SEQH, payload))
 
     def _write(self, data: bytes) -> None:
         self._file.write(data)
@@ -106,9 +106,15 @@ class ContainerWriter:
         self.media_bytes += len(chunk) if kind in MEDIA else 0
         self._write(chunk)
 
-    def close(self) -> int:
-        """Write index and end; returns the size of the file. FormatError if frames are missing."""
+    def close(self, *, with_copy: bool = True) -> int:
+        """Write a copy of the sequence header, index and end; returns the size of the file.
+
+        The copy stands as far from the original as it can: what damages one is unlikely to reach the other.
+        FormatError if frames are missing.
+        """
         validate.frames_are_covered(Place(self._offset), self.frame_count, self.header.frame_count)
+        if with_copy:
+            self.add_ancillary(COPY, write_sequence_header(self.header))
         fields = FieldStream(chunk="INDX to be written")
         index_entries(fields, self.entries)
         index_offset = self._offset
@@ -246,7 +252,7 @@ class ContainerReader(GopSource):
 
         Raises FormatError at the first fault.
         """
-        order, media = GopOrder(self.header, self.limits), MediaOrder()
+        order, media = GopOrder(self.header, self.limits), MediaOrder(self.header)
         for chunk in self.chunks():
             if chunk.kind in KNOWN or chunk.kind in ANCILLARY:
                 media.see(chunk, self.payload(chunk) if chunk.kind in ANCILLARY else b"")

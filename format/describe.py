@@ -24,7 +24,7 @@ def describe(reader: ContainerReader) -> Iterator[Entry]:
     major, minor = reader.read_at(len(SIGNATURE), 2)
     yield Entry(len(SIGNATURE), 1, "major", "u8", major)
     yield Entry(len(SIGNATURE) + 1, 1, "minor", "u8", minor)
-    gop, media = 0, MediaOrder()
+    gop, media = 0, MediaOrder(reader.header)
     for chunk in reader.chunks():
         name = f"gop[{gop}]" if chunk.kind == GOPD else chunk.kind
         for entry in _chunk(reader, chunk, gop, media):

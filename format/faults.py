@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .chunks import PREAMBLE, SEQH, Chunk
 from .errors import FormatError
 
 
@@ -35,3 +36,13 @@ def fault_of(error: FormatError, offset: int, length: int, kind: str) -> Fault:
     """The fault of a chunk at which `error` was met."""
     inside = f" at byte {error.offset:#x}" if error.offset not in (None, offset) else ""
     return Fault(offset, length, kind, error.message + inside, error.code)
+
+
+def told_of_copy(faults: list[Fault], copy: Chunk) -> list[Fault]:
+    """`faults` of a file in which `copy` stands in for the sequence header; the one of the SEQH chunk says so."""
+    place = next((i for i, fault in enumerate(faults) if fault.offset == PREAMBLE), None)
+    if place is None:
+        faults, place = [Fault(PREAMBLE, 0, SEQH, "there is no SEQH chunk", "C-6.2-3"), *faults], 0
+    said = f"the copy of the sequence header at byte {copy.offset:#x} is good and stands in for it"
+    told = replace(faults[place], message=f"{faults[place].message}; {said}")
+    return [*faults[:place], told, *faults[place + 1 :]]

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The ancillary chunks of a file that this version knows: picture metadata, streams, packets, tags (SPEC 5.15 to
-5.17, 5.19).
+5.17, 5.19), copies of the sequence header (SPEC 6.4).
 
 Imports the standard library and the format's own modules.
 """
@@ -10,10 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from . import validate_media
-from .chunks import ANCILLARY, KNOWN, PACK, PICT, SEQH, STRM, TAGS, Chunk
+from .chunks import ANCILLARY, COPY, KNOWN, PACK, PICT, SEQH, STRM, TAGS, Chunk
 from .errors import Place
 from .picture import PictureMetadata, picture_metadata
+from .records import SequenceHeader
 from .schema import Entry, FieldStream
+from .sequence import check_copy, sequence_header
 from .source import GopSource
 from .streams import PacketRecord, StreamInfo, packets, streams
 from .tags import Tags, tags
@@ -29,10 +31,13 @@ class Media:
 
 
 class MediaOrder:
-    """The rules of ancillary chunks, which are met front to back."""
+    """The rules of ancillary chunks, which are met front to back.
 
-    def __init__(self) -> None:
-        self.media = Media()
+    `header`: the sequence header that copies are compared with; None as long as it is not known.
+    """
+
+    def __init__(self, header: SequenceHeader | None) -> None:
+        self.header, self.media = header, Media()
         self._before = SEQH
 
     def see(self, chunk: Chunk, payload: bytes, trace: list[Entry] | None = None) -> list[PacketRecord]:
@@ -55,13 +60,16 @@ class MediaOrder:
         elif chunk.kind == PACK:
             validate_media.pack_place(at, self._before, len(self.media.streams))
             found = packets(io, None, len(self.media.streams))
+        elif chunk.kind == COPY:
+            copy = sequence_header(io, None)
+            check_copy(io, copy, self.header or copy)
         io.finish()
         return found
 
 
 def read_media(source: GopSource) -> Media:
     """What is said before the first GoP. Raises FormatError, LimitError."""
-    order = MediaOrder()
+    order = MediaOrder(source.header)
     for chunk, payload in source.ancillary(0):
         if chunk.kind != PACK:
             order.see(chunk, payload)

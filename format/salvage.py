@@ -16,6 +16,7 @@ from dataclasses import replace
 from . import validate, validate_data
 from .chunks import (
     ANCILLARY,
+    COPY,
     ENDF,
     ENTRY_BYTES,
     ENTRY_LEAST,
@@ -34,7 +35,7 @@ from .chunks import (
 )
 from .container import ContainerReader
 from .errors import FormatError, Place
-from .faults import Fault, fault_of
+from .faults import Fault, fault_of, told_of_copy
 from .media import MediaOrder
 from .sequence import sequence_header
 from .source import GopOrder
@@ -45,12 +46,12 @@ _BEGINNING = re.compile(rb"(?:SEQH|GOPD|INDX|ENDF)\x01|[A-Za-z]{4}\x00")
 
 
 class NothingLeftError(FormatError):
-    """No sequence header survives; `faults` says what else is wrong."""
+    """Neither the sequence header nor a copy of it survives; `faults` says what else is wrong."""
 
     def __init__(self, faults: list[Fault]) -> None:
         self.faults = faults
         what = f" ({faults[0].message})" if faults else ""
-        message = f"no sequence header is left, so nothing can be shown{what}"
+        message = f"no sequence header is left, and no copy of it, so nothing can be shown{what}"
         super().__init__(message, offset=PREAMBLE, code="C-6.2-3", chunk=SEQH)
 
 
@@ -61,25 +62,39 @@ class SalvagedReader(ContainerReader):
     another version, LimitError, OSError.
     """
 
+    faults: list[Fault]
+    _order: GopOrder | None
+    _copy: Chunk | None
+
     def _open(self) -> None:
-        self.faults: list[Fault] = []
+        self._read_through(None)
+        if self._order is None and self._copy is not None:  # GoPs have gone by that could not be read yet
+            self._read_through(self._copy)
+        if self._order is None:
+            raise NothingLeftError(self.faults)
+        self._check_end()
+        self.faults = self._told_frames()
+
+    def _read_through(self, copy: Chunk | None) -> None:
+        """Take what is whole, front to back; `copy` stands in for the sequence header where that is lost."""
+        self.faults = []
         self.gop_table: list[GopEntry] = []  # type: ignore[assignment]
         self._indexed: list[GopEntry] = []
-        self._order: GopOrder | None = None
-        self._media, self._ancillary_count = MediaOrder(), 0
+        self._order = None
+        self._media, self._ancillary_count = MediaOrder(None), 0
         self._ancillary: dict[int, list[Chunk]] = {}  # by the GoP that follows
-        self._before, self._index_offset = "", -1
+        self._before, self._index_offset, self._copy = "", -1, copy
         self._to_spare = 16 * self.size + (1 << 26)  # bytes of CRC for beginnings that may be none
         self._check_beginning()
+        if copy is not None:
+            self._take_header(copy)
         for chunk in self._whole_chunks():
             try:
                 (self._take if chunk.kind in KNOWN else self._take_ancillary)(chunk)
             except FormatError as error:
                 self.faults.append(fault_of(error, chunk.offset, chunk.length, chunk.kind))
-        if not hasattr(self, "header"):
-            raise NothingLeftError(self.faults)
-        self._check_end()
-        self.faults = self._told_frames()
+        if copy is not None:
+            self.faults = told_of_copy(self.faults, copy)
 
     def verify_headers(self) -> None:
         """Nothing more to check: all of it was read on opening."""
@@ -162,7 +177,7 @@ class SalvagedReader(ContainerReader):
 
     def _take(self, chunk: Chunk) -> None:
         """Note what a whole chunk holds. FormatError if it breaks a rule."""
-        if not self.faults:
+        if not self.faults and self._copy is None:
             validate.chunk_order(Place(chunk.offset), chunk.kind, self._before)
         self._before = chunk.kind
         self._media.see(chunk, b"")
@@ -171,13 +186,19 @@ class SalvagedReader(ContainerReader):
         elif chunk.kind == ENDF:
             at = Place(chunk.offset, ENDF)
             validate.file_ends_with_end(at, chunk.offset + chunk.length == self.size)
-        elif chunk.kind == SEQH and self._order is None:
-            fields = self._payload_stream(chunk)
-            self.header = sequence_header(fields, None, self.limits)
-            fields.finish()
-            self._order = GopOrder(self.header, self.limits, lenient=True)
+        elif chunk.kind == SEQH:
+            self._take_header(chunk)
         elif chunk.kind == INDX and self._order is not None:
             self._take_index(chunk)
+
+    def _take_header(self, chunk: Chunk) -> None:
+        """The sequence header in a SEQH chunk or a copy; the first one counts."""
+        fields = self._payload_stream(chunk)
+        header = sequence_header(fields, None, self.limits if self._order is None else None)
+        fields.finish()
+        if self._order is None:
+            self.header = self._media.header = header
+            self._order = GopOrder(header, self.limits, lenient=True)
 
     def _take_index(self, chunk: Chunk) -> None:
         self.limits.check("memory", ENTRY_BYTES * (chunk.payload_length // ENTRY_LEAST))
@@ -191,6 +212,8 @@ class SalvagedReader(ContainerReader):
         if chunk.kind not in ANCILLARY or is_lost:  # packets mean nothing without the chunk that names their streams
             return
         self._media.see(chunk, self.payload(chunk))
+        if chunk.kind == COPY and self._copy is None and self._order is None:
+            self._copy = chunk
         self._ancillary.setdefault(self.gop_count, []).append(chunk)
         self._ancillary_count += 1
         self.limits.check("memory", ENTRY_BYTES * self._ancillary_count)

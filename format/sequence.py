@@ -45,6 +45,19 @@ def sequence_header(io: FieldStream, header: SequenceHeader | None, limits: Limi
     return made
 
 
+def write_sequence_header(header: SequenceHeader) -> bytes:
+    """The payload of a SEQH chunk, or of a copy. Raises FormatError."""
+    io = FieldStream(chunk="SEQH to be written")
+    sequence_header(io, header)
+    return io.getvalue()
+
+
+def check_copy(io: FieldStream, copy: SequenceHeader, header: SequenceHeader) -> None:
+    """FormatError if `copy`, which `io` has just transferred, is not `header`."""
+    for name, _ in FIELDS:
+        validate.copy_agrees(io.place, name, getattr(copy, name), getattr(header, name))
+
+
 def _check(io: FieldStream, name: str, v: Values) -> None:
     """The rule that field `name` alone must obey."""
     at, value = io.place, v[name]

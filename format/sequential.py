@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from . import validate, validate_data
 from .chunks import (
     ANCILLARY,
+    COPY,
     ENDF,
     ENTRY_BYTES,
     ENTRY_LEAST,
@@ -31,7 +32,7 @@ from .chunks import (
     read_chunk_header,
 )
 from .errors import FormatError, LimitError, Place
-from .faults import Fault, fault_of
+from .faults import Fault, fault_of, told_of_copy
 from .limits import Limits
 from .media import MediaOrder
 from .resync import ENDLESS, PutBackFile
@@ -47,11 +48,13 @@ class SequentialReader(GopSource):
     """GoPs in order, each as soon as it is whole; `gop_table` grows. Everything that is read is checked.
 
     `file` needs only `read`. The chunk ENDF ends the stream; nothing is read beyond it. `lenient`: a damaged chunk
-    becomes an entry of `faults` and is passed over up to the next whole one; at a cut the stream just ends.
+    becomes an entry of `faults` and is passed over up to the next whole one; at a cut the stream just ends. A copy
+    stands in for a damaged sequence header where it comes before the first GoP: there is no going back to one.
     Raises FormatError, LimitError, OSError.
     """
 
     sequential = True
+    _order: GopOrder  # from the sequence header on
 
     def __init__(self, file: BinaryIO, limits: Limits | None = None, *, lenient: bool = False) -> None:
         self.limits, self.lenient = limits or Limits(), lenient
@@ -62,16 +65,20 @@ class SequentialReader(GopSource):
         self._file, self._before = PutBackFile(file), ""
         self._index: Chunk | None = None
         self._payloads: OrderedDict[int, tuple[bytes, int]] = OrderedDict()
-        self._media, self._media_bytes = MediaOrder(), 0
+        self._media, self._media_bytes = MediaOrder(None), 0
         self._ancillary: dict[int | None, list[tuple[Chunk, bytes]]] = {}  # by the GoP that follows
+        self._begun = False
         check_preamble(self._take(PREAMBLE))
-        chunk, payload = self._chunk()
-        validate.chunk_order(Place(chunk.offset), chunk.kind, "")
-        fields = FieldStream(payload, offset=chunk.payload_offset, chunk=SEQH)
-        self.header = sequence_header(fields, None, self.limits)
-        fields.finish()
-        self._before = SEQH
-        self._order = GopOrder(self.header, self.limits, lenient=lenient)
+        while not self._begun:
+            self._next()
+            if not self._begun and (self.ended or self._before == GOPD):
+                self._refuse_to_begin()
+
+    def _refuse_to_begin(self) -> NoReturn:
+        first = next((fault for fault in self.faults if fault.offset == PREAMBLE), None)
+        what, code = (first.message, first.code) if first else ("there is no SEQH chunk", "C-6.2-3")
+        hint = "a stream has no way back to the GoPs before a copy of it: save it as a file to see what is left"
+        raise FormatError(f"{what}; {hint}", offset=PREAMBLE, code=code, chunk=SEQH)
 
     def _take(self, length: int) -> bytes:
         """Up to `length` bytes; fewer only at the end."""
@@ -115,32 +122,40 @@ class SequentialReader(GopSource):
 
     def advance(self) -> bool:
         """Read until one more GoP is whole; False if the stream has ended."""
-        known, offset = self.gop_count, self.size
+        known = self.gop_count
         while not self.ended and self.gop_count == known:
-            offset = self.size
-            try:
-                self._step(*self._chunk())
-            except FormatError as error:
-                if not self.lenient:
-                    raise
-                if self._body:
-                    self._pass_over()
-                self.faults.append(fault_of(error, offset, self.size - offset, self._kind))
-                self.ended |= len(self.faults) >= MOST_FAULTS
+            self._next()
         return self.gop_count > known
 
+    def _next(self) -> None:
+        """Take the next chunk; where `lenient`, one that is damaged becomes a fault."""
+        offset = self.size
+        try:
+            self._step(*self._chunk())
+        except FormatError as error:
+            if not self.lenient:
+                raise
+            if self._body:
+                self._pass_over()
+            self.faults.append(fault_of(error, offset, self.size - offset, self._kind))
+            self.ended |= len(self.faults) >= MOST_FAULTS
+
     def _step(self, chunk: Chunk, payload: bytes) -> None:
+        if not self.lenient and (chunk.kind in KNOWN or not self._begun):
+            validate.chunk_order(Place(chunk.offset), chunk.kind, self._before)
         self._media.see(chunk, payload)
         if chunk.kind in ANCILLARY:
             held = self._ancillary.setdefault(self.gop_count, [])
             held.append((chunk, payload))
             self.limits.check("memory", sum(one.length + ENTRY_BYTES for one, _ in held))
             self._media_bytes += chunk.length if chunk.kind in MEDIA else 0
+        if not self._begun and chunk.kind in (SEQH, COPY):
+            self._take_header(chunk, payload)
         if chunk.kind not in KNOWN:
             return
-        if not self.lenient:
-            validate.chunk_order(Place(chunk.offset), chunk.kind, self._before)
         self._before = chunk.kind
+        if not self._begun:
+            return  # nothing can be shown as yet
         if chunk.kind == GOPD:
             self._add_gop(chunk, payload)
         elif chunk.kind == INDX:
@@ -149,6 +164,15 @@ class SequentialReader(GopSource):
         elif chunk.kind == ENDF:
             self.ended = True
             self._check_end(chunk, payload)
+
+    def _take_header(self, chunk: Chunk, payload: bytes) -> None:
+        """The sequence header in a SEQH chunk or a copy."""
+        fields = FieldStream(payload, offset=chunk.payload_offset, chunk=chunk.kind)
+        self.header = self._media.header = sequence_header(fields, None, self.limits)
+        fields.finish()
+        self._order, self._begun = GopOrder(self.header, self.limits, lenient=self.lenient), True
+        if chunk.kind == COPY:
+            self.faults = told_of_copy(self.faults, chunk)
 
     def _add_gop(self, chunk: Chunk, payload: bytes) -> None:
         head = self._order.see(payload, chunk.payload_offset)

@@ -183,6 +183,12 @@ def entry_distance_holds_a_gop(value: int, max_gop_frames: int) -> str | None:
     return None if value >= max_gop_frames else f"max_entry_distance is {value}, expected {max_gop_frames} or more"
 
 
+@rule("C-6.4-12")
+def copy_agrees(name: str, found: int, expected: int) -> str | None:
+    """A copy of the sequence header has the values of the SEQH chunk."""
+    return None if found == expected else f"{name} is {found} in the copy of the sequence header, {expected} in SEQH"
+
+
 # 6.5 GoP header
 
 

@@ -545,6 +545,8 @@ def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
         require(flags or not known, "C-6.3-3", f"a chunk is not marked critical at byte {start}")
         chunks.append((kind, start, r.at, payload))
     require(chunks[0][0] == b"SEQH", "C-6.2-3", "the first chunk is not SEQH")
+    copies = [chunk[3] for chunk in chunks if chunk[0] == b"seqh"]
+    require(all(copy == chunks[0][3] for copy in copies), "C-6.4-12", "a copy of the sequence header differs")
     chunks = [chunk for chunk in chunks if chunk[0] in KNOWN_CHUNKS]
     order = [b"SEQH", *[b"GOPD"] * max(1, len(chunks) - 3), b"INDX", b"ENDF"]
     require([kind for kind, *_ in chunks] == order, "C-6.2-3", "chunks are missing or out of order")

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from gscodec.format.chunks import PREAMBLE
 from gscodec.format.container import ContainerWriter
 from gscodec.format.limits import level_for
 from gscodec.format.records import SequenceHeader
@@ -125,8 +126,9 @@ class Encode:
     def _overhead(self) -> int:
         """Bytes of the file that are neither GoPs nor sound nor subtitles."""
         writer = ContainerWriter(io.BytesIO(), self.header)
+        copy = writer.size - PREAMBLE  # of the sequence header, at the end
         MediaChunks(self.source, writer).begin()
-        return writer.size - writer.media_bytes + INDEX_BYTES * self.gops + END_BYTES
+        return writer.size - writer.media_bytes + copy + INDEX_BYTES * self.gops + END_BYTES
 
     def train(self, progress: Progress | None = None, *, jobs: int | None = None, cluster: str | None = None) -> None:
         """Encode every GoP that is not finished: here, in `jobs` processes, or on the Dask scheduler at `cluster`.

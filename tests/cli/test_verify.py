@@ -8,6 +8,7 @@ import json
 import numpy as np
 import pytest
 
+from gscodec.format.chunks import COPY
 from gscodec.format.container import ContainerReader
 from tests.conformance.broken import broken_files
 from tests.decoder.synthetic import make_file, make_header
@@ -44,12 +45,49 @@ def test_damage_is_named(gsv, damaged):
 
 def test_a_lost_header_is_named_with_the_rest(gsv, tmp_path, damaged):
     data = bytearray((tmp_path / "bad.gsv").read_bytes())
+    data[copy_of(data).payload_offset + 5] ^= 1
     data[25] ^= 1
     (tmp_path / "bad.gsv").write_bytes(data)
     result = gsv("verify", "bad.gsv")
     assert result.code == 1
-    assert [line.split(", ")[1].split()[0] for line in result.out.decode().splitlines()] == ["SEQH", "GOPD"]
+    assert [line.split(", ")[1].split()[0] for line in result.out.decode().splitlines()] == ["SEQH", "GOPD", "seqh"]
     assert "no sequence header is left" in gsv("decode", "bad.gsv", "-o", "a.npy", "--keep-going").error
+
+
+def copy_of(data):
+    """The chunk with the copy of the sequence header."""
+    reader = ContainerReader(bytes(data))
+    return next(chunk for chunk, _ in reader.ancillary(reader.gop_count) if chunk.kind == COPY)
+
+
+def test_a_copy_of_the_header_shows_every_frame(gsv, clip, tmp_path):
+    data = bytearray(clip.read_bytes())
+    copy = copy_of(data).offset
+    data[25] ^= 1
+    (tmp_path / "bad.gsv").write_bytes(data)
+    result = gsv("verify", "bad.gsv")
+    (line,) = result.out.decode().splitlines()
+    assert line.startswith("byte 0xa, SEQH chunk of ")
+    assert f"the copy of the sequence header at byte {copy:#x} is good and stands in for it" in line
+    assert (result.code, "1 damaged place" in result.error, "missing" in result.error) == (1, True, False)
+    result = gsv("decode", "bad.gsv", "-o", "a.npy", "--keep-going")
+    assert result.code == 0
+    assert any("stands in for it" in line for line in result.lines)
+    assert gsv("decode", clip, "-o", "b.npy", "-q").code == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "a.npy"), np.load(tmp_path / "b.npy"))
+    result = gsv("decode", "bad.gsv", "-o", "c.npy", "-q")
+    assert (result.code, len(result.lines)) == (1, 1)
+    assert "--keep-going shows what is left" in result.error
+
+
+def test_a_pipe_has_no_way_back_from_the_copy(gsv, clip, tmp_path):
+    data = bytearray(clip.read_bytes())
+    data[25] ^= 1
+    for command in (("verify", "-"), ("decode", "-", "-o", "a.npy", "--keep-going", "-q")):
+        result = gsv(*command, input=bytes(data))
+        assert (result.code, result.out, len(result.lines)) == (1, b"", 1)
+        assert "save it as a file to see what is left" in result.error
+    assert not (tmp_path / "a.npy").exists()
 
 
 def test_other_files_and_limits(gsv, clip, tmp_path):

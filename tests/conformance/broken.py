@@ -14,7 +14,7 @@ from gscodec.format.records import ColourData, MeanData, ShapeData
 from gscodec.format.schema import SVAR, SVAR64, UVAR, UVAR64, FieldStream
 from tests.conformance.build import Vector, file_of, gop, header, uniform
 from tests.conformance.edit import EditedChunk, EditedFile
-from tests.conformance.vectors import ANCILLARY, VECTORS
+from tests.conformance.vectors import ANCILLARY, COPIED, VECTORS
 
 Fields = dict[str, bytes | Callable[[bytes], bytes]]
 
@@ -79,6 +79,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.4-9": ("tiny", {"SEQH.frame_count": u8(0)}),
     "C-6.4-10": ("tiny", {"SEQH.start_pts": _written(SVAR64, (1 << 63) - 1)}),
     "C-6.4-11": ("tiny", {"SEQH.max_entry_distance": u8(0)}),
+    "C-6.4-12": ("copied", {"seqh.width": u8(31)}),
     "C-6.5-1": ("tiny", {HEADER + "frame_count": u8(2)}),
     "C-6.5-2": ("tiny", {HEADER + "first_frame": u8(1)}),
     "C-6.5-3": ("variable_time", {HEADER + "pts_delta[0]": u8(0)}),
@@ -190,8 +191,8 @@ EDITS: dict[str, tuple[str, Fields]] = {
 @cache
 def base(name: str) -> bytes:
     """The unbroken file."""
-    chunks = ANCILLARY[name] if name in ("deep", "tagged") else ()
-    return file_of(VECTORS[name](), chunks)
+    chunks = ANCILLARY[name] if name in ("deep", "tagged", "copied") else ()
+    return file_of(VECTORS[name](), chunks, with_copy=name in COPIED)
 
 
 def edited(name: str, fields: Fields) -> bytes:

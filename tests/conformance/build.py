@@ -43,8 +43,8 @@ def vector(function: Callable[[], Vector]) -> Callable[[], Vector]:
     return function
 
 
-def file_of(vector: Vector, ancillary: tuple[tuple[str, bytes], ...] = ()) -> bytes:
-    """The bytes of a vector."""
+def file_of(vector: Vector, ancillary: tuple[tuple[str, bytes], ...] = (), *, with_copy: bool = False) -> bytes:
+    """The bytes of a vector, `with_copy` of the sequence header at the end."""
     header, gops = vector
     file = io.BytesIO()
     writer = ContainerWriter(file, header)
@@ -52,7 +52,7 @@ def file_of(vector: Vector, ancillary: tuple[tuple[str, bytes], ...] = ()) -> by
         writer.add_ancillary(kind, payload)
     for gop in gops:
         writer.add_gop(gop)
-    writer.close()
+    writer.close(with_copy=with_copy)
     return file.getvalue()
 
 

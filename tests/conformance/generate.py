@@ -21,7 +21,7 @@ from tests.conformance.broken import broken_files
 from tests.conformance.build import file_of
 from tests.conformance.digest import parameter_digests, sha256, symbol_digests
 from tests.conformance.pictures import exact_frame, frame_bounds
-from tests.conformance.vectors import ANCILLARY, VECTORS
+from tests.conformance.vectors import ANCILLARY, COPIED, VECTORS
 
 FOLDER = Path(__file__).resolve().parent / "vectors"
 MANIFEST = Path(__file__).resolve().parent / "manifest.json"
@@ -38,7 +38,10 @@ def spec_revision(text: str) -> str:
 
 def good_files() -> dict[str, bytes]:
     """{file name: bytes} of the files that decode."""
-    return {f"{name}.gsv": file_of(make(), ANCILLARY.get(name, ())) for name, make in VECTORS.items()}
+    return {
+        f"{name}.gsv": file_of(make(), ANCILLARY.get(name, ()), with_copy=name in COPIED)
+        for name, make in VECTORS.items()
+    }
 
 
 def bad_files() -> dict[str, bytes]:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from gscodec.format.chunks import COPY
 from gscodec.format.morton import morton_order
 from gscodec.format.picture import PictureMetadata, write_picture
 from gscodec.format.records import (
@@ -23,6 +24,7 @@ from gscodec.format.records import (
     UniformQuantiser,
     WindowData,
 )
+from gscodec.format.sequence import write_sequence_header
 from gscodec.format.streams import DISCARD, KEY, PacketRecord, StreamInfo, write_packets, write_streams
 from gscodec.format.tags import Chapter, Tags, write_tags
 from tests.conformance import chains  # registers its vectors
@@ -47,7 +49,7 @@ from tests.conformance.build import (
 )
 from tests.conformance.numbers import Numbers
 
-__all__ = ["ANCILLARY", "VECTORS", "chains"]
+__all__ = ["ANCILLARY", "COPIED", "VECTORS", "chains"]
 
 SOUND = StreamInfo(0, "aac", 1, 48000, 1, "eng", "left and right", 96000, b"\x11\x90", 48000, 2, "stereo")
 SUBTITLES = StreamInfo(1, "subrip", 1, 1000, 64, "", "\u00fcbersetzt")
@@ -71,6 +73,7 @@ TAGS = Tags(
     (("title", "Am See"), ("location", "+47.5+009.7/"), ("comment", "\u00fc" * 300), ("title", "")),
     (Chapter(1, 1000, -40, 60, "one"), Chapter(1, 25, 1, 1)),
 )
+TWICE = header(2, max_gop_frames=1, start_pts=-5)
 ANCILLARY = {
     "variable_time": (("note", b"skipped by decoders"),),
     "deep": (
@@ -80,8 +83,11 @@ ANCILLARY = {
         ("pack", write_packets(PACKETS, 2)),
     ),
     "tagged": (("tags", write_tags(TAGS)),),
+    "copied": ((COPY, write_sequence_header(TWICE)),),
 }
 """Chunks put before the first GoP of some vectors."""
+COPIED = {"copied"}
+"""Vectors with a copy of the sequence header behind the last GoP."""
 
 NORMALISED = {"blend_mode": BLEND_NORMALISED, "background": (0.25, 0.5, 0.75), "blend_epsilon": 0.125}
 ENERGY_YCC = {"colour_space": COLOUR_YCC, "colour_norm": NORM_ENERGY}
@@ -264,3 +270,10 @@ def tagged() -> Vector:
     """Tags and chapters, one of which begins before the first frame."""
     n = Numbers(27)
     return header(2), [plain(n, 0, 2, 3)]
+
+
+@vector
+def copied() -> Vector:
+    """The sequence header three times: once more before the GoPs, and once behind them."""
+    n = Numbers(28)
+    return TWICE, [plain(n, first, 1, 4) for first in (0, 1)]

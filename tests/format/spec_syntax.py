@@ -19,7 +19,7 @@ from tests.format import plain
 ROW = re.compile(r"^\| `(?P<syntax>.*)` \|(?P<descriptor>.*)\|$")
 LOOP = re.compile(r"^for \((\w+) = (\d+); \w+ (<=?) (.+); \w+\+\+\) \{$")
 CALL = re.compile(r"^(\w+)\((.*)\)$")
-KNOWN = ("SEQH", "GOPD", "INDX", "ENDF", "pict", "strm", "pack", "tags")
+KNOWN = ("SEQH", "GOPD", "INDX", "ENDF", "pict", "strm", "pack", "tags", "seqh")
 
 
 @dataclass

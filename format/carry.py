@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import entropy, validate, validate_data, validate_prediction
+from .contexts import Columns
 from .prediction import Prediction, candidates, check_reference, predict
 from .records import GopHeader, GopRecord, Int64, SequenceHeader
 from .schema import FieldStream
@@ -86,10 +87,13 @@ def _check_inherited(r: GopRecord, expected: Prediction) -> None:
             raise ValueError(f"{name} is {ours}, the GoP before has {theirs}, and a predicted GoP keeps it")
 
 
-def difference(io: FieldStream, name: str, expected: Int64, symbols: Int64 | None) -> Int64:
-    """Transfer the plane of differences between [M] symbols and what was expected; returns the symbols."""
+def difference(io: FieldStream, name: str, expected: Int64, symbols: Int64 | None, columns: Columns) -> Int64:
+    """Transfer the plane of differences between [M] symbols and what was expected; returns the symbols.
+
+    `columns`: the planes of differences before this one, which it joins.
+    """
     source = None if symbols is None else symbols - expected
-    found = expected + entropy.plane(io, name, source, len(expected))
+    found = expected + entropy.plane(io, name, source, len(expected), columns)
     if len(found):
         validate_prediction.sums_are_symbols(io.place, int(found.min()), int(found.max()))
     return found

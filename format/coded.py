@@ -9,7 +9,7 @@ import numpy as np
 
 from . import entropy, validate_data
 from .carry import difference
-from .contexts import Columns
+from .contexts import GopColumns
 from .records import QUANTISER_RVQ, QUANTISER_UNIFORM, Coded, RvqQuantiser, UniformQuantiser
 from .schema import F32, U8, FieldStream, Values
 
@@ -20,12 +20,12 @@ def coded_planes(
     coded: Coded | None,
     components: int,
     count: int,
-    columns: Columns,
+    columns: GopColumns,
     expected: Coded | None = None,
 ) -> Coded:
     """Transfer quantiser and planes of `components` numbers per Gaussian (SPEC 5.8).
 
-    `columns`: the planes of new Gaussians before these. `expected`: the inherited quantiser and the predicted symbols
+    `columns`: the planes before these. `expected`: the inherited quantiser and the predicted symbols
     of the carried Gaussians, in a predicted GoP.
     """
     if expected is not None:
@@ -46,7 +46,7 @@ def coded_planes(
         planes = []
         for column in range(width):
             source = None if coded is None else coded.symbols[:, column]
-            planes.append(entropy.plane(io, f"{label}[{column}]", source, count, columns))
+            planes.append(entropy.plane(io, f"{label}[{column}]", source, count, columns.new))
             if isinstance(quantiser, RvqQuantiser) and count:
                 low, high = int(planes[-1].min()), int(planes[-1].max())
                 validate_data.codeword_index(io.place, low, high, len(quantiser.codebooks[0]))
@@ -54,7 +54,7 @@ def coded_planes(
 
 
 def _differences(
-    io: FieldStream, name: str, coded: Coded | None, expected: Coded, count: int, columns: Columns
+    io: FieldStream, name: str, coded: Coded | None, expected: Coded, count: int, columns: GopColumns
 ) -> Coded:
     if coded is not None and coded.quantiser != expected.quantiser:
         raise ValueError(f"{name}: a predicted GoP keeps the quantisers of the GoP before")
@@ -62,9 +62,9 @@ def _differences(
     with io.scope(name):
         for i, base in enumerate(expected.symbols.T):
             source = None if coded is None else coded.symbols[:, i]
-            old = difference(io, f"delta[{i}]", base, None if source is None else source[:carried])
-            fresh = None if source is None else source[carried:]
-            new = entropy.plane(io, f"component[{i}]", fresh, count - carried, columns)
+            kept, fresh = (None, None) if source is None else (source[:carried], source[carried:])
+            old = difference(io, f"delta[{i}]", base, kept, columns.carried)
+            new = entropy.plane(io, f"component[{i}]", fresh, count - carried, columns.new)
             found.append(np.concatenate([old, new]))
     return coded or Coded(expected.quantiser, np.stack(found, axis=1))
 

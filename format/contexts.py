@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Planes coded class by class (SPEC 5.11, 7.5): what a Gaussian's earlier symbols say chooses the table of the next.
+"""Planes coded class by class (SPEC 5.11, 6.11): what a Gaussian's earlier symbols say chooses the table of the next.
 
 Imports numpy and the format's own modules.
 """
@@ -30,10 +30,18 @@ class Term:
 
 @dataclass
 class Columns:
-    """The planes of a GoP's new Gaussians so far, [n] symbols each; `features` is the encoder's."""
+    """The planes so far that say something of the same [n] Gaussians, a number each; `features` is the encoder's."""
 
     planes: list[Symbols] = field(default_factory=list)
     features: list[tuple[Term, Symbols]] = field(default_factory=list)
+
+
+@dataclass
+class GopColumns:
+    """The columns of a GoP: symbols of its new Gaussians, differences of the carried ones to their prediction."""
+
+    new: Columns = field(default_factory=Columns)
+    carried: Columns = field(default_factory=Columns)
 
 
 @dataclass(frozen=True)

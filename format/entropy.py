@@ -79,7 +79,7 @@ def _fixed(io: FieldStream, coded: dict[str, Any], count: int) -> Symbols:
 def plane(io: FieldStream, name: str, symbols: Symbols | None, count: int, columns: Columns | None = None) -> Symbols:
     """Transfer one plane of [count] symbols in -2^31..2^31-1; nothing at all if count is 0.
 
-    A plane of new Gaussians may be coded given the `columns` before it, and becomes one of them.
+    A plane of Gaussians may be coded given the `columns` before it, and becomes one of them.
     """
     if count == 0:
         return np.zeros(0, np.int64)

@@ -13,7 +13,7 @@ from .accounting import GopBits as GopBits  # callers meet it here
 from .camera import camera_data
 from .carry import carry_data, check_windows, difference
 from .coded import coded_planes
-from .contexts import Columns
+from .contexts import GopColumns
 from .field import field_hash
 from .gop_header import GAUSSIAN_BYTES as GAUSSIAN_BYTES
 from .gop_header import gop_header
@@ -88,7 +88,7 @@ def _gop(
     io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRecord | None, reference: GopRecord | None
 ) -> GopRecord:
     h = gop_header(io, header, limits, r)
-    count, p, columns, camera = h.gaussian_count, None, Columns(), None
+    count, p, columns, camera = h.gaussian_count, None, GopColumns(), None
     if h.camera_type == CAMERA_AFFINE:
         with io.component("camera"), io.scope("camera_data"):
             camera = camera_data(io, r and r.camera, h.frame_count)
@@ -96,7 +96,7 @@ def _gop(
         with io.component("carry"), io.scope("carry_data"):
             p = carry_data(io, header, h, r, reference)
     with io.component("means"), io.scope("mean_data"):
-        mean = _mean_data(io, header, r and r.mean, count, p)
+        mean = _mean_data(io, header, r and r.mean, count, p, columns)
     with io.component("windows"), io.scope("window_data"):
         window = _window_data(io, r and r.window, count, p, columns) if h.window_type == WINDOW_RAMP else None
     with io.component("shapes"), io.scope("shape_data"):
@@ -132,10 +132,15 @@ def _gop(
 
 
 def _mean_data(
-    io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int, p: Prediction | None
+    io: FieldStream,
+    header: SequenceHeader,
+    mean: MeanData | None,
+    count: int,
+    p: Prediction | None,
+    columns: GopColumns,
 ) -> MeanData:
     if p is not None:
-        return _predicted_mean_data(io, header, mean, count, p)
+        return _predicted_mean_data(io, header, mean, count, p, columns)
     v: Values = {} if mean is None else {"fraction_bits": mean.fraction_bits, "margin": mean.margin}
     io.field(v, "fraction_bits", U8)
     validate_data.fraction_bits(io.place, v["fraction_bits"])
@@ -162,15 +167,15 @@ def _gaps(io: FieldStream, grid: np.ndarray | None, count: int, spans: tuple[int
 
 
 def _predicted_mean_data(
-    io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int, p: Prediction
+    io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int, p: Prediction, columns: GopColumns
 ) -> MeanData:
     grid = None if mean is None else mean.grid
     spans = grid_spans(header, p.mean.fraction_bits, p.mean.margin)
-    columns = []
+    axes = []
     for axis in (0, 1):
         source = None if grid is None else grid[: p.count, axis]
-        columns.append(difference(io, f"mean_delta[{axis}]", p.mean.grid[:, axis], source))
-    carried = np.stack(columns, axis=1)
+        axes.append(difference(io, f"mean_delta[{axis}]", p.mean.grid[:, axis], source, columns.carried))
+    carried = np.stack(axes, axis=1)
     _check_grid(io, carried, spans)
     new = _gaps(io, None if grid is None else grid[p.count :], count - p.count, spans)
     return MeanData(p.mean.fraction_bits, p.mean.margin, np.concatenate([carried, new]))
@@ -184,7 +189,7 @@ def _check_grid(io: FieldStream, grid: np.ndarray, spans: tuple[int, ...]) -> No
 
 
 def _shape_data(
-    io: FieldStream, shape: ShapeData | None, count: int, p: Prediction | None, columns: Columns
+    io: FieldStream, shape: ShapeData | None, count: int, p: Prediction | None, columns: GopColumns
 ) -> ShapeData:
     if p is not None:
         coded = coded_planes(io, "shape", shape and shape.coded, 3, count, columns, p.shape)
@@ -196,7 +201,7 @@ def _shape_data(
 
 
 def _colour_data(
-    io: FieldStream, colour: ColourData | None, count: int, p: Prediction | None, columns: Columns
+    io: FieldStream, colour: ColourData | None, count: int, p: Prediction | None, columns: GopColumns
 ) -> ColourData:
     if p is not None:
         coded = coded_planes(io, "colour", colour and colour.coded, 3, count, columns, p.colour)
@@ -213,7 +218,7 @@ def _colour_data(
 
 
 def _motion_data(
-    io: FieldStream, motion: MotionData | None, degree: int, count: int, p: Prediction | None, columns: Columns
+    io: FieldStream, motion: MotionData | None, degree: int, count: int, p: Prediction | None, columns: GopColumns
 ) -> MotionData:
     parts = motion.degrees if motion else (None,) * degree
     expected = p.motion if p else (None,) * degree
@@ -224,13 +229,13 @@ def _motion_data(
 
 
 def _drift_data(
-    io: FieldStream, drift: DriftData | None, count: int, p: Prediction | None, columns: Columns
+    io: FieldStream, drift: DriftData | None, count: int, p: Prediction | None, columns: GopColumns
 ) -> DriftData:
     return DriftData(coded_planes(io, "drift_data", drift and drift.coded, 3, count, columns, p and p.drift))
 
 
 def _window_data(
-    io: FieldStream, window: WindowData | None, count: int, p: Prediction | None, columns: Columns
+    io: FieldStream, window: WindowData | None, count: int, p: Prediction | None, columns: GopColumns
 ) -> WindowData:
     if p is not None and p.window is not None:
         old = p.window
@@ -247,12 +252,12 @@ def _window_data(
 
 
 def _lives(
-    io: FieldStream, window: WindowData | None, count: int, carried: int, columns: Columns
+    io: FieldStream, window: WindowData | None, count: int, carried: int, columns: GopColumns
 ) -> tuple[np.ndarray, np.ndarray]:
     """Transfer birth and death of the Gaussians that are not carried; returns birth and duration."""
-    birth = entropy.plane(io, "birth", window and window.birth[carried:], count - carried, columns)
+    birth = entropy.plane(io, "birth", window and window.birth[carried:], count - carried, columns.new)
     ends = window and (window.birth + window.duration)[carried:]
-    death = entropy.plane(io, "death", ends, count - carried, columns)
+    death = entropy.plane(io, "death", ends, count - carried, columns.new)
     check_windows(io, birth, death - birth)
     return birth, death - birth
 

@@ -17,7 +17,7 @@ def term_count(value: int, most: int) -> str | None:
 
 @rule("C-6.11-11")
 def source_is_there(column: int, columns: int) -> str | None:
-    """Sources are planes of the GoP's new Gaussians that stand before this one."""
+    """Sources are planes of symbols of new Gaussians, or of differences of carried ones, that stand before this one."""
     return None if column < columns else f"a context uses plane {column}, {columns} stand before"
 
 

@@ -13,7 +13,7 @@ import struct
 import sys
 import zlib
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,9 @@ class Reader:
 
     def __init__(self, data: bytes, at: int = 0) -> None:
         self.data, self.at = data, at
-        self.columns: list[np.ndarray] = []  # planes of new Gaussians so far (6.11)
+        # Columns (6.11): planes so far of new Gaussians, and of differences of carried ones.
+        self.new: list[np.ndarray] = []
+        self.differences: list[np.ndarray] = []
 
     def take(self, n: int) -> bytes:
         require(n <= len(self.data) - self.at, "C-6.1-1", f"data ends at byte {len(self.data)} inside a field")
@@ -188,14 +190,14 @@ class Reader:
         value = np.where(size < 16, size, ((4 + (size - 16) % 4) << widths) + self.packed(widths))
         return np.where(token < 0, -value, value)
 
-    def by_class(self, count: int) -> np.ndarray:
+    def by_class(self, count: int, columns: Sequence[np.ndarray]) -> np.ndarray:
         """Values under tables that depend on the columns (5.11, 6.11)."""
         total, terms = np.zeros(count, np.int64), self.u8()
         require(1 <= terms <= 4, "C-6.11-10", f"term_count is {terms}")
         for _ in range(terms):
             source = self.u8()
-            require(source >> 1 < len(self.columns), "C-6.11-11", "a context uses a plane that is not there")
-            column = self.columns[source >> 1]
+            require(source >> 1 < len(columns), "C-6.11-11", "a context uses a plane that is not there")
+            column = columns[source >> 1]
             if source & 1:
                 column = token_of(np.abs(column - self.svar()))
             weight = self.svar()
@@ -221,12 +223,12 @@ class Reader:
         require(right, "C-6.11-15", "raw_count is not what the tokens take")
         return centre + self.with_raw_bits(token)
 
-    def column(self, count: int) -> np.ndarray:
-        """A plane of new Gaussians: may be coded by class, and becomes a column."""
-        self.columns.append(self.plane(count, columns=True))
-        return self.columns[-1]
+    def column(self, count: int, columns: list[np.ndarray]) -> np.ndarray:
+        """A plane that may be coded by classes of the columns before it, and becomes one of them."""
+        columns.append(self.plane(count, columns))
+        return columns[-1]
 
-    def plane(self, count: int, columns: bool = False) -> np.ndarray:
+    def plane(self, count: int, columns: Sequence[np.ndarray] = ()) -> np.ndarray:
         """`count` symbols (5.11, 6.11)."""
         if count == 0:
             return np.zeros(0, np.int64)
@@ -244,9 +246,7 @@ class Reader:
         elif model == 2:
             values = self.tokens(count, self.svar(), 255)
         else:
-            known, self.columns = self.columns, self.columns if columns else []
-            values = self.by_class(count)
-            self.columns = known
+            values = self.by_class(count, columns)
         values = values + minimum
         require(values.min() >= -(2**31) and values.max() < 2**31, "C-6.11-5", "a symbol is out of range")
         return values
@@ -420,7 +420,7 @@ def rdiv(a: np.ndarray, b: int) -> np.ndarray:
 
 
 def add_difference(r: Reader, expected: np.ndarray) -> np.ndarray:
-    symbols = expected + r.plane(len(expected))
+    symbols = expected + r.column(len(expected), r.differences)
     require(((symbols >= -(2**31)) & (symbols < 2**31)).all(), "C-6.18-7", "a sum is no symbol")
     return symbols
 
@@ -453,8 +453,8 @@ def read_windows(r: Reader, gop: Gop) -> None:
         head["edge"], head["denominator"] = r.f32(), r.u8()
     require(head["edge"] > 0, "C-6.9-1", "edge is not positive")
     require(1 <= head["denominator"] <= 16, "C-6.9-2", f"denominator is {head['denominator']}")
-    birth, none = r.column(new), np.zeros(0, np.int64)
-    duration = r.column(new) - birth
+    birth, none = r.column(new, r.new), np.zeros(0, np.int64)
+    duration = r.column(new, r.new) - birth
     birth = gop.symbols["birth"] = np.concatenate([gop.expected.get("birth", none), birth])
     duration = gop.symbols["duration"] = np.concatenate([gop.expected.get("duration", none), duration])
     require((np.abs(birth) <= 2**20).all(), "C-6.9-3", "a birth is out of range")
@@ -466,13 +466,13 @@ def read_coded(r: Reader, gop: Gop, name: str, components: int) -> None:
     if gop.head["reference_mode"]:
         new, columns = gop.head["gaussian_count"] - gop.carried, []
         for expected in gop.expected[name].T:
-            columns.append(np.concatenate([add_difference(r, expected), r.column(new)]))
+            columns.append(np.concatenate([add_difference(r, expected), r.column(new, r.new)]))
         gop.symbols[name] = np.stack(columns, axis=1)
         return
     n, kind = gop.head["gaussian_count"], choice(r, "quantiser_type", "C-6.8-1")
     if kind == 0:
         gop.head[name] = [(r.step(), r.f32()) for _ in range(components)]
-        gop.symbols[name] = np.stack([r.column(n) for _ in range(components)], axis=1)
+        gop.symbols[name] = np.stack([r.column(n, r.new) for _ in range(components)], axis=1)
         return
     stages, log2 = r.u8(), r.u8()
     require(1 <= stages <= 8, "C-6.8-3", f"stage_count is {stages}")
@@ -480,7 +480,7 @@ def read_coded(r: Reader, gop: Gop, name: str, components: int) -> None:
     gop.head[name] = [(r.step(), None) for _ in range(stages)]
     for m in range(stages):
         gop.symbols[f"{name}.codebook[{m}]"] = r.plane(components << log2).reshape(-1, components)
-    index = np.stack([r.column(n) for _ in range(stages)], axis=1)
+    index = np.stack([r.column(n, r.new) for _ in range(stages)], axis=1)
     require(((index >= 0) & (index < 1 << log2)).all(), "C-6.8-5", "an index is outside its codebook")
     gop.symbols[name] = index
 
@@ -531,7 +531,7 @@ def read_field(r: Reader, gop: Gop) -> None:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\4", "C-6.2-2", "the version is not 0.4")
+    require(data[8:10] == b"\0\5", "C-6.2-2", "the version is not 0.5")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):

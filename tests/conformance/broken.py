@@ -188,6 +188,13 @@ EDITS: dict[str, tuple[str, Fields]] = {
 }
 
 
+# Second files of a sentence, by what they are called after it.
+MORE: dict[str, tuple[str, Fields]] = {
+    # The context of a difference that uses itself, after those of the mean and the shape.
+    "C-6.11-11_carried": ("changes", {"gop[1].colour_data.colour.delta[0].term[0].source": u8(2 * 5)}),
+}
+
+
 @cache
 def base(name: str) -> bytes:
     """The unbroken file."""
@@ -229,7 +236,7 @@ def broken_files() -> dict[str, bytes]:
     tiny = base("tiny")
     files = {code: edited(*edit) for code, edit in EDITS.items()}
     files["C-6.2-1"] = b"\x88" + tiny[1:]
-    files["C-6.2-2"] = tiny[:9] + b"\x03" + tiny[10:]
+    files["C-6.2-2"] = tiny[:9] + b"\x04" + tiny[10:]
     files["C-6.2-3"] = _with_chunk(tiny, 1, EditedFile(tiny).chunk("SEQH"))
     files["C-6.2-4"] = tiny + b"\0"
     files["C-6.3-2"] = _with_chunk(tiny, 1, EditedChunk("new", b"NEWC", {}, []))
@@ -240,6 +247,12 @@ def broken_files() -> dict[str, bytes]:
     files["C-6.17-1"] = _without("strm")
     files["C-6.19-1"] = _twice("tags", "tagged", 2)
     return dict(sorted(files.items(), key=lambda item: number_of(item[0])))
+
+
+@cache
+def more_broken_files() -> dict[str, bytes]:
+    """{name that begins with a conformance number: bytes of another file that breaks it}."""
+    return {name: edited(*edit) for name, edit in MORE.items()}
 
 
 def _twice(kind: str, name: str = "deep", after: int = 4) -> bytes:

@@ -50,15 +50,21 @@ def every(step: int, first: int = 0) -> Keep:
     return lambda count: np.arange(first, count, step)
 
 
-def follow(n: Numbers, sequence: SequenceHeader, reference: GopRecord, fresh: GopRecord, keep: Keep) -> GopRecord:
-    """The GoP `fresh`, and before its Gaussians those of `reference` that are kept, near where they are expected."""
+def follow(
+    n: Numbers, sequence: SequenceHeader, reference: GopRecord, fresh: GopRecord, keep: Keep, far: bool = False
+) -> GopRecord:
+    """The GoP `fresh`, and before its Gaussians those of `reference` that are kept, near where they are expected.
+
+    `far`: a quarter of them is 24 times as far from there, in everything.
+    """
     possible = candidates(reference)
     carried = possible[keep(len(possible))]
     death = None
     if reference.window:
         death = n.between(0, 2 * fresh.frame_count * reference.window.denominator, len(carried))
     p = predict(reference, carried, fresh.frame_count, death, sequence, Place())
-    near = p.mean.grid + n.peaked(2, len(carried), 2)
+    changed = n.below(4, len(carried)) == 0 if far else np.zeros(len(carried), bool)
+    near = p.mean.grid + _changes(n, 2, 2, changed)
     spans = grid_spans(sequence, p.mean.fraction_bits, p.mean.margin)
     positions = np.concatenate([near.clip(0, np.array(spans) - 1), fresh.mean.grid])
     return replace(
@@ -66,24 +72,30 @@ def follow(n: Numbers, sequence: SequenceHeader, reference: GopRecord, fresh: Go
         reference_mode=REFERENCE_PREVIOUS,
         carried=carried,
         mean=replace(fresh.mean, grid=positions),
-        shape=replace(fresh.shape, coded=_joined(n, p.shape, fresh.shape.coded)),
-        colour=replace(fresh.colour, coded=_joined(n, p.colour, fresh.colour.coded)),
-        motion=_motion(n, p, fresh),
-        drift=DriftData(_joined(n, p.drift, fresh.drift.coded)) if p.drift and fresh.drift else None,
+        shape=replace(fresh.shape, coded=_joined(n, p.shape, fresh.shape.coded, changed)),
+        colour=replace(fresh.colour, coded=_joined(n, p.colour, fresh.colour.coded, changed)),
+        motion=_motion(n, p, fresh, changed),
+        drift=DriftData(_joined(n, p.drift, fresh.drift.coded, changed)) if p.drift and fresh.drift else None,
         window=_window(p, fresh),
     )
 
 
-def _joined(n: Numbers, expected: Coded, fresh: Coded) -> Coded:
-    near = expected.symbols + n.peaked(1, len(expected.symbols), expected.columns)
+def _changes(n: Numbers, spread: int, columns: int, changed: np.ndarray) -> np.ndarray:
+    """[M, columns] differences to what is expected; larger where [M] `changed`."""
+    near = n.peaked(spread, len(changed), columns)
+    return np.where(changed[:, None], n.peaked(24 * spread, *near.shape), near) if changed.any() else near
+
+
+def _joined(n: Numbers, expected: Coded, fresh: Coded, changed: np.ndarray) -> Coded:
+    near = expected.symbols + _changes(n, 1, expected.columns, changed)
     return replace(expected, symbols=np.concatenate([near, fresh.symbols]))
 
 
-def _motion(n: Numbers, p: Prediction, fresh: GopRecord) -> MotionData | None:
+def _motion(n: Numbers, p: Prediction, fresh: GopRecord, changed: np.ndarray) -> MotionData | None:
     if not fresh.motion:
         return None
     pairs = zip(p.motion, fresh.motion.degrees, strict=True)
-    return MotionData(tuple(_joined(n, expected, part) for expected, part in pairs))
+    return MotionData(tuple(_joined(n, expected, part, changed) for expected, part in pairs))
 
 
 def _window(p: Prediction, fresh: GopRecord) -> WindowData | None:
@@ -207,3 +219,16 @@ def contexts() -> Vector:
 
     first = alone(0, 700)
     return sequence, [first, follow(n, sequence, first, alone(2, 300), every(3))]
+
+
+@vector
+def changes() -> Vector:
+    """Differences by class: carried Gaussians that have changed have changed in everything."""
+    n = Numbers(31)
+    sequence = header(4, max_gop_frames=2, max_entry_distance=4)
+
+    def alone(first: int, count: int) -> GopRecord:
+        return plain(n, first, 2, count, motion=motion(n, count, 1))
+
+    first = alone(0, 800)
+    return sequence, [first, follow(n, sequence, first, alone(2, 20), every(1), far=True)]

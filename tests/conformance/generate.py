@@ -17,7 +17,7 @@ import numpy as np
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
 from tests.conformance.appendix import SPEC, filled
-from tests.conformance.broken import broken_files
+from tests.conformance.broken import broken_files, more_broken_files
 from tests.conformance.build import file_of
 from tests.conformance.digest import parameter_digests, sha256, symbol_digests
 from tests.conformance.pictures import exact_frame, frame_bounds
@@ -46,7 +46,7 @@ def good_files() -> dict[str, bytes]:
 
 def bad_files() -> dict[str, bytes]:
     """{file name: bytes} of the files that must be refused."""
-    return {f"x_{code}.gsv": data for code, data in broken_files().items()}
+    return {f"x_{code}.gsv": data for code, data in (broken_files() | more_broken_files()).items()}
 
 
 def manifest_entry(data: bytes) -> dict[str, Any]:
@@ -95,7 +95,9 @@ def manifest(spec: str) -> dict[str, Any]:
     return {
         "spec": spec_revision(spec),
         "files": {name: manifest_entry(data) for name, data in good_files().items()},
-        "must_fail": {name: {"sha256": sha256(data), "code": name[2:-4]} for name, data in bad_files().items()},
+        "must_fail": {
+            name: {"sha256": sha256(data), "code": name[2:-4].partition("_")[0]} for name, data in bad_files().items()
+        },
     }
 
 

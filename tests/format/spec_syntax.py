@@ -157,9 +157,11 @@ class Runner:
     def _loop(self, node: Node) -> None:
         name, start, relation, limit = LOOP.match(node.text).groups()  # type: ignore[union-attr]
         end = self._value(limit) + (relation == "<=")
+        outer = self.variables.get(name)  # of a loop around this one, in a table that calls this one
         for value in range(int(start), end):
             self.variables[name] = value
             self._block(node.body)
+        self.variables[name] = outer
 
     def _call(self, text: str) -> None:
         name, arguments = CALL.match(text).groups()  # type: ignore[union-attr]

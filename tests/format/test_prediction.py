@@ -5,21 +5,25 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from itertools import starmap
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from gscodec.format import source
+from gscodec.format import entropy, source
 from gscodec.format.container import ContainerReader, ContainerWriter
 from gscodec.format.errors import FormatError, Place
-from gscodec.format.gop import write_gop
+from gscodec.format.gop import read_gop, write_gop
 from gscodec.format.join import join, part
 from gscodec.format.prediction import candidates, predict
 from gscodec.format.records import Coded, GopRecord, MeanData, MotionData, UniformQuantiser, WindowData
 from gscodec.format.salvage import SalvagedReader
+from gscodec.format.schema import Entry
 from gscodec.format.sequential import SequentialReader
 from tests.conformance.broken import base
-from tests.conformance.build import header, plain
+from tests.conformance.build import header, motion, plain
 from tests.conformance.numbers import Numbers
 from tests.conformance.vectors import VECTORS
 
@@ -118,6 +122,36 @@ def test_what_stays_costs_next_to_nothing() -> None:
     assert len(payload) < 60
     assert bits.carry > 0
     assert len(write_gop(still, sequence)[0]) > 20_000
+
+
+@settings(deadline=None, max_examples=10)
+@given(st.integers(0, 99), st.integers(0, 30), st.integers(0, 200))
+def test_changes_given_those_before_come_back(seed: int, far: int, new: int) -> None:
+    """A third of the Gaussians changes by up to 2^far in everything, so large changes foretell large ones."""
+    n, sequence = Numbers(seed), header(4, max_gop_frames=2, max_entry_distance=4)
+    first = plain(n, 0, 2, 600, motion=motion(n, 600, 2))
+    fresh = plain(n, 2, 2, new, motion=motion(n, new, 2))
+    size = np.where(n.below(3, 600) == 0, 1 << far, 1)[:, None]
+
+    def joined(old: Coded, other: Coded, most: int) -> Coded:
+        changed = old.symbols + (n.between(-(1 << 30), 1 << 30, 600, old.columns) * size >> 30)
+        return replace(old, symbols=np.concatenate([changed.clip(-most, most), other.symbols]))
+
+    paths = zip(first.motion.degrees, fresh.motion.degrees, (1 << 24, (1 << 31) - 1), strict=True)
+    record = replace(
+        fresh,
+        reference_mode=1,
+        carried=np.arange(600),
+        mean=replace(fresh.mean, grid=np.concatenate([first.mean.grid, fresh.mean.grid])),
+        shape=replace(fresh.shape, coded=joined(first.shape.coded, fresh.shape.coded, (1 << 31) - 1)),
+        colour=replace(fresh.colour, coded=joined(first.colour.coded, fresh.colour.coded, (1 << 31) - 1)),
+        motion=MotionData(tuple(starmap(joined, paths))),
+    )
+    payload, bits = write_gop(record, sequence, first)
+    trace: list[Entry] = []
+    assert read_gop(payload, sequence, reference=first, trace=trace) == (record, bits)
+    models = {e.value for e in trace if "delta" in e.name and e.name.endswith("entropy_model")}
+    assert far < 10 or entropy.CONTEXTS in models
 
 
 def refused(record: GopRecord, reference: GopRecord | None = CHAIN[0]) -> str:

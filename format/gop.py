@@ -6,6 +6,8 @@ Imports numpy and the format's own modules.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from . import entropy, validate, validate_data
@@ -95,16 +97,20 @@ def _gop(
     if h.reference_mode == REFERENCE_PREVIOUS:
         with io.component("carry"), io.scope("carry_data"):
             p = carry_data(io, header, h, r, reference)
-    with io.component("means"), io.scope("mean_data"):
-        mean = _mean_data(io, header, r and r.mean, count, p, columns)
     with io.component("windows"), io.scope("window_data"):
         window = _window_data(io, r and r.window, count, p, columns) if h.window_type == WINDOW_RAMP else None
+    with io.component("motion"):
+        motion = _motion_data(io, r and r.motion, h.motion_degree, count, p, columns) if h.motion_degree else None
+    with io.component("means"), io.scope("mean_data"):
+        if p is None:
+            mean = _mean_data(io, header, r and r.mean, count)
+        else:
+            mean = _predicted_mean_data(io, r and r.mean, count, p, motion, columns)
     with io.component("shapes"), io.scope("shape_data"):
         shape = _shape_data(io, r and r.shape, count, p, columns)
     with io.component("colours"), io.scope("colour_data"):
         colour = _colour_data(io, r and r.colour, count, p, columns)
     with io.component("motion"):
-        motion = _motion_data(io, r and r.motion, h.motion_degree, count, p, columns) if h.motion_degree else None
         drift = _drift_data(io, r and r.drift, count, p, columns) if h.colour_drift else None
     field = None
     if h.field_type:
@@ -131,16 +137,7 @@ def _gop(
     )
 
 
-def _mean_data(
-    io: FieldStream,
-    header: SequenceHeader,
-    mean: MeanData | None,
-    count: int,
-    p: Prediction | None,
-    columns: GopColumns,
-) -> MeanData:
-    if p is not None:
-        return _predicted_mean_data(io, header, mean, count, p, columns)
+def _mean_data(io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int) -> MeanData:
     v: Values = {} if mean is None else {"fraction_bits": mean.fraction_bits, "margin": mean.margin}
     io.field(v, "fraction_bits", U8)
     validate_data.fraction_bits(io.place, v["fraction_bits"])
@@ -167,18 +164,22 @@ def _gaps(io: FieldStream, grid: np.ndarray | None, count: int, spans: tuple[int
 
 
 def _predicted_mean_data(
-    io: FieldStream, header: SequenceHeader, mean: MeanData | None, count: int, p: Prediction, columns: GopColumns
+    io: FieldStream,
+    mean: MeanData | None,
+    count: int,
+    p: Prediction,
+    motion: MotionData | None,
+    columns: GopColumns,
 ) -> MeanData:
-    grid = None if mean is None else mean.grid
-    spans = grid_spans(header, p.mean.fraction_bits, p.mean.margin)
-    axes = []
-    for axis in (0, 1):
+    """Means of Gaussians that have this `motion` in the new GoP."""
+    grid, axes = None if mean is None else mean.grid, []
+    for axis, expected in enumerate(p.means(motion, io.place).T):
         source = None if grid is None else grid[: p.count, axis]
-        axes.append(difference(io, f"mean_delta[{axis}]", p.mean.grid[:, axis], source, columns.carried))
+        axes.append(difference(io, f"mean_delta[{axis}]", expected, source, columns.carried))
     carried = np.stack(axes, axis=1)
-    _check_grid(io, carried, spans)
-    new = _gaps(io, None if grid is None else grid[p.count :], count - p.count, spans)
-    return MeanData(p.mean.fraction_bits, p.mean.margin, np.concatenate([carried, new]))
+    _check_grid(io, carried, p.spans)
+    new = _gaps(io, None if grid is None else grid[p.count :], count - p.count, p.spans)
+    return replace(p.reference.mean, grid=np.concatenate([carried, new]))
 
 
 def _check_grid(io: FieldStream, grid: np.ndarray, spans: tuple[int, ...]) -> None:

@@ -17,7 +17,7 @@ from .records import (
     Coded,
     GopRecord,
     Int64,
-    MeanData,
+    MotionData,
     Record,
     RvqQuantiser,
     SequenceHeader,
@@ -31,11 +31,15 @@ class Prediction(Record):
     """The M carried Gaussians as they are expected in the new GoP.
 
     Quantisers stay as they are; to the symbols differences are added. `window` is exact: nothing is added to it.
+    Where the means are expected follows from the new velocities: see `means`.
     """
 
     carried: Int64  # [M] indices into the reference
     reference: GopRecord
-    mean: MeanData
+    frame_count: int
+    spans: tuple[int, int]  # of the grid
+    begin: Int64  # [M, 2] grid positions at the start of the new GoP; may lie outside the grid
+    centre: Int64  # [M] twice the middle of the life in the new GoP, frames / denominator
     shape: Coded
     colour: Coded
     motion: tuple[Coded, ...] = ()
@@ -46,6 +50,18 @@ class Prediction(Record):
     def count(self) -> int:
         """M."""
         return len(self.carried)
+
+    def means(self, motion: MotionData | None, at: Place) -> Int64:
+        """[M, 2] grid positions where the Gaussians are expected if they have the new GoP's `motion`, its first M.
+
+        Raises FormatError, blamed on `at` (C-6.18-8).
+        """
+        grid = self.begin
+        if motion and self.count:
+            velocity = motion.degrees[0].symbols[: self.count]
+            validate_prediction.new_velocity(at, int(velocity.min()), int(velocity.max()))
+            grid = grid + _travel(self.reference, velocity, self.centre, self.frame_count)
+        return np.clip(grid, 0, np.array(self.spans) - 1)
 
 
 def grid_spans(header: SequenceHeader, fraction_bits: int, margin: int) -> tuple[int, int]:
@@ -91,24 +107,24 @@ def predict(
     """
     before, after, window = _windows(reference, carried, frame_count, death)
     motion = _take(reference.motion.degrees if reference.motion else (), carried)
-    grid = reference.mean.grid[carried]
+    grid, frames = reference.mean.grid[carried], reference.frame_count
     if motion:
-        speed = motion[0].symbols
+        velocity = motion[0].symbols
         if len(carried):
-            validate_prediction.carried_velocity(at, int(speed.min()), int(speed.max()))
-        grid = grid + _travel(reference, speed, before, after)
-        slower = _rounded(speed * frame_count, reference.frame_count)
-        motion = (Coded(motion[0].quantiser, slower), *motion[1:])
-    mean = reference.mean
-    spans = grid_spans(header, mean.fraction_bits, mean.margin)
-    high = np.array(spans) - 1
-    grid = np.clip(grid, 0, high)
+            validate_prediction.carried_velocity(at, int(velocity.min()), int(velocity.max()))
+        grid = grid + _travel(reference, velocity, 2 * frames * _denominator(reference) - before, frames)
+        motion = (Coded(motion[0].quantiser, _rounded(velocity * frame_count, frames)), *motion[1:])
+    spans = grid_spans(header, reference.mean.fraction_bits, reference.mean.margin)
+    grid = np.clip(grid, 0, np.array(spans) - 1)
     if reference.camera:
-        grid = np.clip(_moved(reference.camera, -1, grid, spans, mean.fraction_bits), 0, high)
+        grid = _moved(reference.camera, -1, grid, spans, reference.mean.fraction_bits)
     return Prediction(
         carried=carried,
         reference=reference,
-        mean=MeanData(mean.fraction_bits, mean.margin, grid),
+        frame_count=frame_count,
+        spans=spans,
+        begin=grid,
+        centre=after,
         shape=_take((reference.shape.coded,), carried)[0],
         colour=_take((reference.colour.coded,), carried)[0],
         motion=motion,
@@ -145,11 +161,17 @@ def _centres(birth: Int64, death: Int64, end: int) -> Int64:
     return np.clip(birth, 0, end) + np.clip(death, 0, end)
 
 
-def _travel(reference: GopRecord, speed: Int64, before: Int64, after: Int64) -> Int64:
-    """[M, 2] grid positions from centre to centre at constant speed. |speed| <= 2^24: all products are below 2^61."""
+def _denominator(reference: GopRecord) -> int:
+    return reference.window.denominator if reference.window else 1
+
+
+def _travel(reference: GopRecord, velocity: Int64, time: Int64, frame_count: int) -> Int64:
+    """[M, 2] grid positions that Gaussians of [M, 2] symbols of velocity move in [M] times, twice frames / denominator.
+
+    A velocity is per half of a GoP of `frame_count` frames. It is at most 2^24: all products are below 2^61.
+    """
     ratios = np.array(_velocity_ratios(reference), np.int64)
-    whole = 2 * (reference.window.denominator if reference.window else 1) * reference.frame_count
-    return _rounded(2 * speed * ratios * (whole - before + after)[:, None], whole)
+    return _rounded(velocity * ratios * time[:, None], frame_count * _denominator(reference))
 
 
 def _moved(camera: CameraData, frame: int, grid: Int64, spans: tuple[int, int], fraction_bits: int) -> Int64:

@@ -47,8 +47,7 @@ def carried_count(carried: int, count: int) -> str | None:
 @rule("C-6.18-6")
 def carried_velocity(low: int, high: int) -> str | None:
     """Velocities of carried Gaussians are within 2^24 steps in the GoP before."""
-    name = "motion[1] of a carried Gaussian"
-    return between(name, low, -MOST_VELOCITY, MOST_VELOCITY) or between(name, high, -MOST_VELOCITY, MOST_VELOCITY)
+    return _velocity("motion[1] of a carried Gaussian", low, high)
 
 
 @rule("C-6.18-7")
@@ -56,3 +55,13 @@ def sums_are_symbols(low: int, high: int) -> str | None:
     """Prediction plus difference is a symbol."""
     name = "prediction plus difference"
     return between(name, low, LOWEST, HIGHEST) or between(name, high, LOWEST, HIGHEST)
+
+
+@rule("C-6.18-8")
+def new_velocity(low: int, high: int) -> str | None:
+    """Velocities of carried Gaussians are within 2^24 steps in the predicted GoP."""
+    return _velocity("motion[1] plus difference of a carried Gaussian", low, high)
+
+
+def _velocity(name: str, low: int, high: int) -> str | None:
+    return between(name, low, -MOST_VELOCITY, MOST_VELOCITY) or between(name, high, -MOST_VELOCITY, MOST_VELOCITY)

@@ -281,7 +281,12 @@ class Gop:
         self.head: dict[str, Any] = {}
         self.symbols: dict[str, np.ndarray] = {}
         self.expected: dict[str, np.ndarray] = {}  # of carried Gaussians, before differences are added (7.5)
-        self.carried = 0  # M
+        self.chosen = np.zeros(0, np.int64)  # the carried Gaussians' indices in the GoP before
+
+    @property
+    def carried(self) -> int:
+        """M."""
+        return len(self.chosen)
 
 
 def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Gop:
@@ -296,9 +301,13 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         require(before, "C-6.5-17", "a GoP is predicted and has none before it")
         read_carried(r, gop, before)
     require(n - gop.carried <= 8 * len(payload), "C-6.5-8", "more Gaussians than the chunk can hold")
-    read_means(r, gop)
     if head["window_type"]:
         read_windows(r, gop)
+    for k in range(1, head["motion_degree"] + 1):
+        read_coded(r, gop, f"motion[{k}]", 2)
+    if not alone:
+        expect_means(gop, before)
+    read_means(r, gop)
     if alone:
         head["shape_type"] = choice(r, "shape_type", "C-6.7-1")
     read_coded(r, gop, "shape", 3)
@@ -306,8 +315,6 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         head["colour_space"] = choice(r, "colour_space", "C-6.7-2")
         head["colour_norm"] = choice(r, "colour_norm", "C-6.7-3")
     read_coded(r, gop, "colour", 3)
-    for k in range(1, head["motion_degree"] + 1):
-        read_coded(r, gop, f"motion[{k}]", 2)
     if head["colour_drift"]:
         read_coded(r, gop, "drift_data", 3)
     if head["field_type"]:
@@ -366,7 +373,7 @@ def read_camera(r: Reader, gop: Gop) -> None:
 
 
 def read_carried(r: Reader, gop: Gop, before: Gop) -> None:
-    """Which Gaussians of the reference go on, and what is expected of them (5.18, 6.18, 7.5)."""
+    """Which Gaussians of the reference go on, and what is expected of all but their means (5.18, 6.18, 7.5)."""
     head, old = gop.head, before.head
     tools = ("blend_mode", "motion_degree", "colour_drift", "window_type")
     require(all(head[name] == old[name] for name in tools), "C-6.18-1", "a predicted GoP has other tools")
@@ -377,42 +384,54 @@ def read_carried(r: Reader, gop: Gop, before: Gop) -> None:
         if name in old:
             head[name] = old[name]
     frames, frames_before, d = head["frame_count"], old["frame_count"], head.get("denominator", 1)
-    end, end_before = (frames - 1) * d, (frames_before - 1) * d
     candidates = np.arange(old["gaussian_count"])
     if head["window_type"]:
-        candidates = np.flatnonzero(before.symbols["birth"] + before.symbols["duration"] >= end_before)
+        candidates = np.flatnonzero(before.symbols["birth"] + before.symbols["duration"] >= (frames_before - 1) * d)
     flag = r.plane(len(candidates))
     require(((flag == 0) | (flag == 1)).all(), "C-6.18-4", "a symbol of carried is neither 0 nor 1")
     chosen = candidates[flag == 1]
-    gop.carried = m = len(chosen)
+    gop.chosen, m = chosen, len(chosen)
     require(m <= head["gaussian_count"], "C-6.18-5", "more Gaussians are carried than there are")
-    was = {name: before.symbols[name][chosen] for name in ("grid", *parts)}
-    gop.expected = dict(was)
-    centre = centre_before = np.zeros(m, np.int64)
+    gop.expected = {name: before.symbols[name][chosen] for name in parts}
     if head["window_type"]:
-        death, birth_before = r.plane(m), before.symbols["birth"][chosen]
-        death_before = birth_before + before.symbols["duration"][chosen]
-        birth = birth_before - frames_before * d
+        death, birth = r.plane(m), before.symbols["birth"][chosen] - frames_before * d
         gop.expected |= {"birth": birth, "duration": death - birth}
-        centre = np.clip(birth, 0, end) + np.clip(death, 0, end)
-        centre_before = np.clip(birth_before, 0, end_before) + np.clip(death_before, 0, end_before)
     if head["motion_degree"]:
         ratios = [math.ldexp(float(step), head["fraction_bits"]) for step, _ in old["motion[1]"]]
         right = all(ratio == int(ratio) and 1 <= ratio <= 65536 for ratio in ratios)
         require(right, "C-6.18-3", "a step of motion[1] is no whole number of grid positions")
-        v = was["motion[1]"]
+        v = gop.expected["motion[1]"]
         require((np.abs(v) <= 2**24).all(), "C-6.18-6", "a carried Gaussian is too fast")
-        span = 2 * d * frames_before
-        way = 2 * v * np.array(ratios, np.int64) * (span - centre_before + centre)[:, None]
-        gop.expected["grid"] = was["grid"] + rdiv(way, span)
         gop.expected["motion[1]"] = rdiv(v * frames, frames_before)
+
+
+def expect_means(gop: Gop, before: Gop) -> None:
+    """Where carried Gaussians are expected, now that their new velocities are known (7.5)."""
+    head, old, d = gop.head, before.head, gop.head.get("denominator", 1)
     span = np.array([(gop.sequence[side] + 2 * old["margin"]) << old["fraction_bits"] for side in ("width", "height")])
-    place = np.clip(gop.expected["grid"], 0, span - 1)
+    place = before.symbols["grid"][gop.chosen]
+    if head["motion_degree"]:
+        ratios = np.array([math.ldexp(float(step), old["fraction_bits"]) for step, _ in old["motion[1]"]], np.int64)
+        left = 2 * d * old["frame_count"] - middles(before)[gop.chosen]
+        place = place + rdiv(before.symbols["motion[1]"][gop.chosen] * ratios * left[:, None], d * old["frame_count"])
+    place = np.clip(place, 0, span - 1)
     if old["camera_type"]:
         b, k, last = old["offset_bits"], old["slope_bits"], before.symbols["camera"][-1]
         far = (2 * place - span) @ last[2:].reshape(2, 2).T << b
         place = place + rdiv(far + (last[:2] << old["fraction_bits"] + k + 1), 1 << b + k + 1)
+    if head["motion_degree"]:
+        v = gop.symbols["motion[1]"][: gop.carried]
+        require((np.abs(v) <= 2**24).all(), "C-6.18-8", "a carried Gaussian becomes too fast")
+        place = place + rdiv(v * ratios * middles(gop)[: gop.carried, None], d * head["frame_count"])
     gop.expected["grid"] = np.clip(place, 0, span - 1)
+
+
+def middles(gop: Gop) -> np.ndarray:
+    """Twice the middle of every Gaussian's life inside the GoP, in frames / denominator (7.5)."""
+    if not gop.head["window_type"]:
+        return np.zeros(gop.head["gaussian_count"], np.int64)
+    birth, end = gop.symbols["birth"], (gop.head["frame_count"] - 1) * gop.head["denominator"]
+    return np.clip(birth, 0, end) + np.clip(birth + gop.symbols["duration"], 0, end)
 
 
 def rdiv(a: np.ndarray, b: int) -> np.ndarray:

@@ -57,7 +57,7 @@ WIDE = uvar(65535)
 RANS = "gop[0].mean_data.gap."  # in the vector main: a table with words
 TABLE = "gop[0].shape_data.shape.component[0]."  # in the vector planes: entropy model 1
 
-CLASSES = "gop[0].colour_data.colour.component[0]."  # in the vector contexts: entropy model 3, after five planes
+CLASSES = "gop[0].colour_data.colour.component[0]."  # in the vector contexts: entropy model 3, after seven planes
 
 EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.1-1": ("tiny", {"gop[0].colour_data.colour.component[2].*": b""}),
@@ -141,7 +141,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.11-8": ("tiny", {COLOUR + "colour.component[0].packed": lambda old: old[:-1] + u8(old[-1] | 0x80)}),
     "C-6.11-9": ("planes", {"gop[0].motion[1].component[1].lowest_token": svar(-128)}),
     "C-6.11-10": ("contexts", {CLASSES + "term_count": u8(0)}),
-    "C-6.11-11": ("contexts", {CLASSES + "term[0].source": u8(10)}),
+    "C-6.11-11": ("contexts", {CLASSES + "term[0].source": u8(2 * 7)}),
     "C-6.11-12": ("contexts", {CLASSES + "term[0].weight": svar(128)}),
     "C-6.11-13": ("contexts", {CLASSES + "class_count": u8(17)}),
     "C-6.11-14": ("contexts", {CLASSES + "threshold[2]": lambda old: b"\0"}),
@@ -177,6 +177,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.18-5": ("chain", {"gop[3].gop_header.gaussian_count": u8(1)}),
     "C-6.18-6": ("chain", {"gop[0].motion[1].component[1].minimum": svar(1 << 25)}),
     "C-6.18-7": ("seamless", {"gop[1].shape_data.shape.delta[0].minimum": svar((1 << 31) - 8)}),
+    "C-6.18-8": ("chain", {"gop[1].motion[1].delta[0].minimum": svar(1 << 25)}),
     "C-6.19-2": ("tagged", {"tags.tag_count": uvar(1025)}),
     "C-6.19-3": ("tagged", {"tags.tag[0].value": b"\xff\xfe\xfd\xfc\xfb\xfa"}),
     "C-6.19-4": ("tagged", {"tags.chapter[1].time_base_den": u8(0)}),
@@ -190,8 +191,8 @@ EDITS: dict[str, tuple[str, Fields]] = {
 
 # Second files of a sentence, by what they are called after it.
 MORE: dict[str, tuple[str, Fields]] = {
-    # The context of a difference that uses itself, after those of the mean and the shape.
-    "C-6.11-11_carried": ("changes", {"gop[1].colour_data.colour.delta[0].term[0].source": u8(2 * 5)}),
+    # The context of a difference that uses itself, after those of the motion, the mean and the shape.
+    "C-6.11-11_carried": ("changes", {"gop[1].colour_data.colour.delta[0].term[0].source": u8(2 * 7)}),
 }
 
 

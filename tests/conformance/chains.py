@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from gscodec.format.errors import Place
-from gscodec.format.prediction import Prediction, candidates, grid_spans, predict
+from gscodec.format.prediction import Prediction, candidates, predict
 from gscodec.format.records import (
     BLEND_NORMALISED,
     COLOUR_YCC,
@@ -64,9 +64,9 @@ def follow(
         death = n.between(0, 2 * fresh.frame_count * reference.window.denominator, len(carried))
     p = predict(reference, carried, fresh.frame_count, death, sequence, Place())
     changed = n.below(4, len(carried)) == 0 if far else np.zeros(len(carried), bool)
-    near = p.mean.grid + _changes(n, 2, 2, changed)
-    spans = grid_spans(sequence, p.mean.fraction_bits, p.mean.margin)
-    positions = np.concatenate([near.clip(0, np.array(spans) - 1), fresh.mean.grid])
+    motion = _motion(n, p, fresh, changed)
+    near = p.means(motion, Place()) + _changes(n, 2, 2, changed)
+    positions = np.concatenate([near.clip(0, np.array(p.spans) - 1), fresh.mean.grid])
     return replace(
         fresh,
         reference_mode=REFERENCE_PREVIOUS,
@@ -74,7 +74,7 @@ def follow(
         mean=replace(fresh.mean, grid=positions),
         shape=replace(fresh.shape, coded=_joined(n, p.shape, fresh.shape.coded, changed)),
         colour=replace(fresh.colour, coded=_joined(n, p.colour, fresh.colour.coded, changed)),
-        motion=_motion(n, p, fresh, changed),
+        motion=motion,
         drift=DriftData(_joined(n, p.drift, fresh.drift.coded, changed)) if p.drift and fresh.drift else None,
         window=_window(p, fresh),
     )

@@ -11,14 +11,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
 
 from gscodec.format import entropy, source
 from gscodec.format.container import ContainerReader, ContainerWriter
 from gscodec.format.errors import FormatError, Place
 from gscodec.format.gop import read_gop, write_gop
 from gscodec.format.join import join, part
-from gscodec.format.prediction import candidates, predict
-from gscodec.format.records import Coded, GopRecord, MeanData, MotionData, UniformQuantiser, WindowData
+from gscodec.format.prediction import candidates, grid_spans, predict
+from gscodec.format.records import (
+    CameraData,
+    Coded,
+    GopRecord,
+    MeanData,
+    MotionData,
+    UniformQuantiser,
+    WindowData,
+)
 from gscodec.format.salvage import SalvagedReader
 from gscodec.format.schema import Entry
 from gscodec.format.sequential import SequentialReader
@@ -45,9 +54,14 @@ def test_the_numbers_of_one_prediction() -> None:
     p = predict(reference, np.array([0]), 2, np.array([1]), header(6), Place())
     assert p.window
     assert (p.window.birth.tolist(), p.window.duration.tolist()) == ([-8], [9])
-    # Centres: (0 + 3) / 2 before, (0 + 0.5) / 2 after; so 4 - 1.5 + 0.25 frames, of 3 and -2 grid positions each.
-    assert p.mean.grid.tolist() == [[108, 95]]  # 8.25 and -5.5 further, halves upwards
+    # The centre before is (0 + 3) / 2, so 4 - 1.5 frames to the new GoP's start, of 3 and -2 grid positions each.
+    assert p.begin.tolist() == [[108, 95]]  # 7.5 and -5 further, halves upwards
     assert p.motion[0].symbols.tolist() == [[2, -1]]  # 1.5 and -1, halves upwards
+    # The centre after is (0 + 0.5) / 2; a step of velocity is 2 grid positions in half the GoP, 1 frame.
+    assert p.means(MotionData(p.motion), Place()).tolist() == [[109, 95]]  # 1 and -0.5 further
+    turned = replace(p.motion[0], symbols=np.array([[6, -8], [99, 99]]))  # the second one is new
+    assert p.means(MotionData((turned,)), Place()).tolist() == [[111, 91]]  # 3 and -4 further
+    assert p.means(None, Place()).tolist() == [[108, 95]]
     assert p.shape.symbols.tolist() == reference.shape.coded.symbols[:1].tolist()
 
 
@@ -56,7 +70,84 @@ def test_positions_stay_on_the_grid() -> None:
     assert reference.motion
     fast = replace(reference.motion.degrees[0], symbols=np.array([[1 << 24, -(1 << 24)]] * 3))
     p = predict(replace(reference, motion=MotionData((fast,))), np.array([0]), 2, np.array([1]), header(6), Place())
-    assert p.mean.grid.tolist() == [[40 * 8 - 1, 0]]
+    assert p.begin.tolist() == p.means(None, Place()).tolist() == [[40 * 8 - 1, 0]]
+    assert p.means(MotionData((replace(fast, symbols=-fast.symbols),)), Place()).tolist() == [[0, 32 * 8 - 1]]
+
+
+def test_a_gaussian_that_turns_is_told_so_once() -> None:
+    """New velocities cost the same whether or not the means follow: no difference of means is coded for them."""
+    n, sequence = Numbers(4), header(8, max_gop_frames=4, max_entry_distance=8)
+    life = WindowData(0.5, 2, np.zeros(500, np.int64), np.full(500, 14))
+    first = plain(n, 0, 4, 500, motion=motion(n, 500, 1), window=life)
+    p = predict(first, np.arange(500), 4, np.full(500, 6), sequence, Place())
+    turned = MotionData((replace(p.motion[0], symbols=p.motion[0].symbols + n.peaked(40, 500, 2)),))
+    assert p.window
+    record = replace(first, first_frame=4, reference_mode=1, carried=p.carried, motion=turned, window=p.window)
+    record = replace(record, mean=replace(first.mean, grid=p.means(turned, Place())))
+    payload, bits = write_gop(record, sequence, first)
+    assert bits.means < 8 * 10
+    assert bits.motion > 500 * 8
+    assert read_gop(payload, sequence, reference=first) == (record, bits)
+
+
+def in_integers(reference: GopRecord, index: int, frames: int, death: int, velocity: list[int]) -> list[int]:
+    """SPEC 7.5 for the mean of one Gaussian, in integers of any size."""
+    camera, window, motion = reference.camera, reference.window, reference.motion
+    assert camera
+    assert window
+    assert motion
+    length, d, bits = reference.frame_count, window.denominator, reference.mean.fraction_bits
+    spans = grid_spans(WIDE, bits, reference.mean.margin)
+
+    def rdiv(a: int, b: int) -> int:
+        return (2 * a + b) // (2 * b)
+
+    def clamp(value: int, high: int) -> int:
+        return min(max(value, 0), high)
+
+    def life(birth: int, death: int, end: int) -> int:
+        return clamp(birth, end) + clamp(death, end)
+
+    birth, speed = int(window.birth[index]), motion.degrees[0].symbols[index].tolist()
+    before = life(birth, birth + int(window.duration[index]), (length - 1) * d)
+    after = life(birth - length * d, death, (frames - 1) * d)
+    ratio = [int(step * 2**bits) for step in motion.degrees[0].quantiser.steps]  # type: ignore[union-attr]
+    grid = reference.mean.grid[index].tolist()
+    ways = [rdiv(speed[a] * ratio[a] * (2 * d * length - before), d * length) for a in (0, 1)]
+    q = [clamp(grid[a] + ways[a], spans[a] - 1) for a in (0, 1)]
+    x_offset, y_offset, *slopes = camera.values[-1].tolist()
+    found = []
+    for a, offset in enumerate((x_offset, y_offset)):
+        far = sum(slopes[2 * a + b] * (2 * q[b] - spans[b]) for b in (0, 1))
+        n = offset * 2 ** (bits + camera.slope_bits + 1) + far * 2**camera.offset_bits
+        place = q[a] + rdiv(n, 2 ** (camera.offset_bits + camera.slope_bits + 1))
+        found.append(clamp(place + rdiv(velocity[a] * ratio[a] * after, d * frames), spans[a] - 1))
+    return found
+
+
+WIDE = header(8192, (65535, 65535), level=5, max_gop_frames=4096, max_entry_distance=8192)
+ENDS = st.sampled_from([-(1 << 24), 1 << 24, 0, 1, -77])
+
+
+@given(st.data())
+def test_the_largest_numbers_do_not_overflow(data: st.DataObject) -> None:
+    """The finest grid, steps of 2^16 positions, GoPs of 4096 frames in sixteenths, the widest camera."""
+
+    def ends(*shape: int) -> np.ndarray:
+        return data.draw(hnp.arrays(np.int64, shape, elements=ENDS))
+
+    lengths = st.sampled_from([1, 3, 4096])
+    frames, length = data.draw(lengths), data.draw(lengths)
+    view = CameraData(data.draw(st.sampled_from([0, 8])), data.draw(st.sampled_from([0, 24])), ends(length, 6))
+    speed = Coded(UniformQuantiser((256.0, 1 / 256), (0.0, 0.0)), ends(4, 2))
+    life = WindowData(0.5, 16, np.array([0, 0, -(1 << 20), 65535]), np.array([1 << 20, 65536, 1 << 20, 1]))
+    mean = MeanData(8, 0, np.array([[0, 0], [16776959, 16776959], [0, 16776959], [8388480, 99]]))
+    tools = {"mean": mean, "motion": MotionData((speed,)), "window": life, "camera": view}
+    reference, new = replace(plain(Numbers(1), 0, length, 4), **tools), replace(speed, symbols=ends(4, 2))
+    death = np.array([1 << 20, 0, 65536, 12345])
+    found = predict(reference, np.arange(4), frames, death, WIDE, Place()).means(MotionData((new,)), Place())
+    rows = zip(range(4), death.tolist(), new.symbols.tolist(), strict=True)
+    assert found.tolist() == [in_integers(reference, k, frames, gone, velocity) for k, gone, velocity in rows]
 
 
 def test_any_gop_can_be_read_alone() -> None:

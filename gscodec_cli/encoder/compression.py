@@ -83,13 +83,13 @@ class Compression:
         self._coded = {}
         if tools.window:
             view["window"] = self._window(params["window"], coding)
+        if tools.motion_degree:
+            view["motion"] = self._fake("motion", params["motion"], coding)
         view["mean"] = self._mean(params["mean"], view, coding)
         view["shape"] = self._fake("shape", params["shape"], coding)
         size = self.norms(view)
         # The amplitude is rounded at the norm that the decoder knows, that of the quantised shape.
         view["colour"] = self._fake("amplitude", params["colour"] * size, coding) / size
-        if tools.motion_degree:
-            view["motion"] = self._fake("motion", params["motion"], coding)
         if tools.drift:
             view["drift"] = self._fake("drift", params["drift"] * size, coding) / size
         if coding is not Coding.CARRIED:
@@ -135,12 +135,16 @@ class Compression:
     def _mean(self, x: Tensor, view: dict[str, Tensor], coding: Coding) -> Tensor:
         value, carried = self._rounded(self.mean, x, coding), self.model.carried
         if carried is not None:
-            last, centre = self.model.frames - 1, torch.zeros(carried.count)
-            if self.model.tools.window:
-                centre = view["window"].detach()[: carried.count].clamp(0, last).mean(1)
-            predicted = self.mean.fake(carried.origin + carried.velocity * centre[:, None], noise=False)
-            self._code("mean change", value[: carried.count] - predicted, self.mean)
+            expected = carried.means(view.get("motion", carried.motion), view.get("window"), self.model.frames)
+            self._code("mean change", value[: carried.count] - self._on_grid(expected), self.mean)
         return value
+
+    def _on_grid(self, mean: Tensor) -> Tensor:
+        """Means [M, 2] rounded, and moved to the edge of the grid where they lie outside, as predictions are."""
+        margin, step = self.model.margin, 2.0**-self.fraction_bits
+        ends = [side + margin - step for side in self.model.size[::-1]]
+        inside = [mean[:, axis].clamp(-margin, end) for axis, end in enumerate(ends)]
+        return self.mean.fake(torch.stack(inside, 1), noise=False)
 
     def rate(self) -> Tensor:
         """Estimated bits of the last view, without new means, field and headers, which hardly depend on it."""

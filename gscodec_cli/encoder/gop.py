@@ -109,8 +109,7 @@ class GopEncoder:
     ) -> Trainer:
         model = None
         if reference is not None:
-            size = (self.header.height, self.header.width)
-            model = predicted_model(reference, len(frames), size, generator(seed), scene)
+            model = predicted_model(reference, len(frames), self.header, generator(seed), scene)
         return fit_gop(frames, self.plan, aim, seed, report, model, scene)
 
     def _picture_before(self, reference: Reference | None) -> NDArray | None:

@@ -89,8 +89,7 @@ class Carried:
     """What is predicted for the M Gaussians of a GoP that come from the GoP before, in the units of `GopModel`.
 
     index [M]: place in the record of the GoP before. birth [M] frames. shape [M, 3], amplitude [M, 3], motion
-    [M, K, 2], drift [M, 3]. A mean is predicted on a line through `origin` [M, 2] px at frame 0, `velocity` [M, 2] px
-    a frame (SPEC 7.3).
+    [M, K, 2], drift [M, 3]; origin [M, 2] px, the place at frame 0, on the grid of the means.
     """
 
     index: Tensor
@@ -100,12 +99,26 @@ class Carried:
     motion: Tensor
     drift: Tensor
     origin: Tensor
-    velocity: Tensor
 
     @property
     def count(self) -> int:
         """M."""
         return len(self.index)
+
+    def means(self, motion: Tensor, window: Tensor | None, frames: int) -> Tensor:
+        """[M, 2] px where they are expected (SPEC 7.5): from `origin` their new velocity takes them to mid-life.
+
+        motion [N, K, 2] and window [N, 2] are those of the new GoP of so many frames; the first M are theirs.
+        """
+        if not motion.shape[1]:
+            return self.origin
+        return self.origin + motion[: self.count, 0] * (2 / frames) * self.centre(window, frames)[:, None]
+
+    def centre(self, window: Tensor | None, frames: int) -> Tensor:
+        """[M] frames, the middle of each life inside the new GoP; 0 without windows, where paths begin at frame 0."""
+        if window is None:
+            return torch.zeros(self.count)
+        return window.detach()[: self.count].clamp(0, frames - 1).mean(1)
 
     def at(self, indices: Tensor) -> Carried:
         """Those at `indices` only."""

@@ -11,6 +11,7 @@ PRESET ?= medium
 BPP ?= 0.25
 PYTEST_ARGS ?=
 FUZZ_SECONDS ?= 60
+FUZZ_INPUTS ?= 0
 FUZZ_JOBS ?= 1
 
 BIN := $(VENV)/bin
@@ -60,9 +61,9 @@ format: $(VENV)/.extras-$(DEV) ## let ruff rewrite the sources
 	$(BIN)/ruff format $(wildcard $(LINTED))
 
 .PHONY: fuzz
-fuzz: $(VENV)/.extras-$(TEST) ## throw mutated files at the readers and the decoder (FUZZ_SECONDS=60, FUZZ_JOBS=1); guided by coverage where atheris installs
+fuzz: $(VENV)/.extras-$(TEST) ## throw mutated files, and parts of files, at the readers and the decoder (FUZZ_SECONDS=60, FUZZ_INPUTS=0: at least, FUZZ_JOBS=1); guided by coverage where atheris installs
 	$(PY) -m pip install --quiet 'atheris>=3' || echo "atheris is not to be had here: fuzzing without coverage" >&2
-	$(PY) -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --jobs $(FUZZ_JOBS)
+	$(PY) -m tests.fuzz.run --seconds $(FUZZ_SECONDS) --inputs $(FUZZ_INPUTS) --jobs $(FUZZ_JOBS)
 
 .PHONY: sanitize
 sanitize: $(VENV)/.extras-$(DEV) ## build the kernels with AddressSanitizer and UndefinedBehaviorSanitizer, aside, and test them

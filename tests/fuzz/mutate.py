@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import random
-import struct
 import zlib
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,12 +13,10 @@ from gscodec.format.describe import describe
 from gscodec.format.errors import GsvError
 from gscodec.format.gop import read_gop_header
 from gscodec.format.records import SequenceHeader
-from gscodec.format.schema import DESCRIPTORS, FieldStream
+from gscodec.format.schema import FieldStream
 from gscodec.format.sequence import sequence_header
+from tests.fuzz.spans import ByteMutator, Field
 
-SMALL = (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 1023, 1024, 4095, 4096, 65535, 65536)
-LARGE = tuple((1 << bits) + more for bits in (20, 24, 31, 32, 48, 63, 64) for more in (-1, 0))
-FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e-38, 3.4e38, -3.4e38, 1e20, float("inf"), float("nan"), 2.0**-14, 16384.0)
 TYPES = [kind.encode() for kind in (*KNOWN, *ANCILLARY, "note", "NEWC")]
 
 
@@ -90,7 +86,7 @@ def _entry(piece: Piece, header: SequenceHeader | None, offset: int, before: lis
     return GopEntry(offset, len(piece.payload) + FRAMING, 0, count, delta)
 
 
-def fields_of(data: bytes) -> list[tuple[int, int, str]]:
+def fields_of(data: bytes) -> list[Field]:
     """(offset, length, descriptor) of every field in a payload of a good file."""
     framing = (".type", ".flags", ".length", ".crc32")
     return [
@@ -100,24 +96,23 @@ def fields_of(data: bytes) -> list[tuple[int, int, str]]:
     ]
 
 
-class Mutator:
-    """Makes inputs from a corpus of good files, of which it knows the fields, or from any bytes."""
+class Mutator(ByteMutator):
+    """Makes files: fields and bytes are changed inside chunks, chunks are moved about, checksums made right again."""
+
+    draws = 3  # large GoPs have a target of their own
 
     def __init__(self, corpus: list[bytes], seed: int) -> None:
-        self.corpus, self.random = corpus, random.Random(seed)
-        self._fields = [fields_of(data) for data in corpus]
+        super().__init__(corpus, [fields_of(data) for data in corpus], seed)
 
     def make(self) -> bytes:
         """A new input: a good file with one to four fields changed, then perhaps its structure."""
         r = self.random
-        number = min(r.randrange(len(self.corpus)) for _ in range(2))  # the small ones more often
+        number = self._pick()
         if r.random() < 0.1:
             return self.mutate(self.corpus[number])
         preamble, pieces = take_apart(self.corpus[number])
         starts = _starts(pieces)
-        for offset, length, descriptor in sorted(
-            r.sample(self._fields[number], k=min(4, r.randint(1, 4))), reverse=True
-        ):
+        for offset, length, descriptor in self._some_fields(number):
             place = next(i for i in range(len(starts) - 1, -1, -1) if starts[i] <= offset)
             inside = offset - starts[place]
             old = pieces[place].payload
@@ -131,13 +126,13 @@ class Mutator:
         """Any bytes, changed inside chunks, between them, or without regard for them."""
         r = self.random
         if r.random() < 0.15:
-            return self._span(data)
+            return self.span(data)
         preamble, pieces = take_apart(data)
         if not pieces:
-            return self._span(data) or self.corpus[0]
+            return self.span(data) or self.corpus[0]
         for _ in range(r.randint(1, 3)):
             piece = r.choice(pieces)
-            piece.payload = self._span(piece.payload)
+            piece.payload = self.span(piece.payload)
         if r.random() < 0.2:
             self._shuffle(pieces)
         return self._finish(preamble, pieces)
@@ -146,49 +141,8 @@ class Mutator:
         r = self.random
         data = put_together(preamble, pieces, reindex=r.random() < 0.85)
         if r.random() < 0.08:  # damage rather than malice
-            data = data[: r.randrange(len(data) + 1)] if r.random() < 0.5 else self._span(data)
+            data = data[: r.randrange(len(data) + 1)] if r.random() < 0.5 else self.span(data)
         return data
-
-    def _field(self, descriptor: str, old: bytes) -> bytes:
-        r = self.random
-        if r.random() < 0.3:
-            return self._span(old)
-        if descriptor == "f32":
-            value = r.choice(FLOATS) if r.random() < 0.7 else r.uniform(-4, 4)
-            return struct.pack("<f", value)
-        if descriptor in ("u8", "le32", "le64"):
-            size = len(old)
-            return (self._number() & ((1 << 8 * size) - 1)).to_bytes(size, "little")
-        if descriptor in DESCRIPTORS:
-            return _leb128(self._number())
-        return self._span(old)
-
-    def _number(self) -> int:
-        r = self.random
-        return r.choice(SMALL) if r.random() < 0.8 else r.choice(LARGE)
-
-    def _span(self, old: bytes) -> bytes:
-        """Bytes flipped, set, cut, repeated, put in, or taken from another file."""
-        r, data = self.random, bytearray(old)
-        for _ in range(r.choice((1, 1, 1, 2, 4))):
-            at = r.randrange(len(data) + 1)
-            length = min(r.choice((1, 1, 2, 4, 8, 32)), len(data) - at)
-            match r.randrange(7):
-                case 0 | 1 if length:
-                    data[at] ^= 1 << r.randrange(8)
-                case 2:
-                    data[at : at + length] = r.randbytes(length)
-                case 3:
-                    data[at : at + length] = b""
-                case 4:
-                    data[at:at] = data[at : at + length] * r.choice((1, 2, 16))
-                case 5:
-                    data[at : at + length] = bytes((r.choice((0, 1, 0x7F, 0x80, 0xFF)),)) * length
-                case _:
-                    other = r.choice(self.corpus)
-                    start = r.randrange(len(other))
-                    data[at : at + length] = other[start : start + r.choice((1, 4, 16, 64))]
-        return bytes(data)
 
     def _shuffle(self, pieces: list[Piece]) -> None:
         """Chunks dropped, doubled, swapped, retyped, or taken from another file."""
@@ -215,11 +169,3 @@ def _starts(pieces: list[Piece]) -> list[int]:
         starts.append(offset + 9)
         offset += len(piece.payload) + FRAMING
     return starts
-
-
-def _leb128(number: int) -> bytes:
-    out = bytearray()
-    while number >= 0x80:
-        out.append(number & 0x7F | 0x80)
-        number >>= 7
-    return bytes((*out, number))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the fuzzer does with an input: read it in all three ways, decode, draw, cut, and compare what came out.
+"""What the fuzzer does with a file: read it in all three ways, decode, draw, cut, and compare what came out.
 
 Any bytes must give an error of ours or frames, in two seconds and within the limits. What the strict reader accepts
 the others must read the same, and what it refuses the salvaging one must name. `exercise` raises AssertionError, or
@@ -13,6 +13,7 @@ import resource
 import time
 import warnings
 import zlib
+from collections.abc import Callable
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
@@ -43,9 +44,14 @@ warnings.simplefilter("error")  # an overflow that nobody expected is a finding
 
 def exercise(data: bytes) -> str:
     """Everything a program could do with a file; returns `drawn`, `refused` or `limited`."""
+    return bounded(exercise_file, data)
+
+
+def bounded(action: Callable[[bytes], str], data: bytes) -> str:
+    """What `action` makes of an input, which must not take long, nor much memory: its outcome, or `limited`."""
     began, memory = time.process_time(), peak_memory()  # a busy machine is no hang
     try:
-        outcome = _exercise(data)
+        outcome = action(data)
     except LimitError:
         outcome = "limited"
     seconds = time.process_time() - began
@@ -60,11 +66,23 @@ def peak_memory() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss << 10
 
 
-def _exercise(data: bytes) -> str:
-    refused = _refusal(lambda: ContainerReader(data, LIMITS).verify())
-    if zlib.crc32(data) % EVERY == 0:
+def exercise_file(data: bytes) -> str:
+    """`exercise` without bounds."""
+    readers: list[ContainerReader] = []
+
+    def read() -> None:
+        readers.append(ContainerReader(data, LIMITS))
+        readers[0].verify()
+
+    refused = _refusal(read)
+    if is_chosen(data):
         _compare(data, refused)
-    return _draw(ContainerReader(data, LIMITS)) if refused is None else "refused"
+    return _draw(readers[0]) if refused is None else "refused"
+
+
+def is_chosen(data: bytes, every: int = EVERY) -> bool:
+    """Whether an input is one of the few, one in `every`, that are looked at more closely."""
+    return zlib.crc32(data) % every == 0
 
 
 def _compare(data: bytes, refused: FormatError | None) -> None:

@@ -11,15 +11,31 @@ import pytest
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.salvage import SalvagedReader
-from tests.conformance.broken import broken_files
-from tests.fuzz import run
+from gscodec.format.schema import Entry
+from tests.conformance.broken import base, broken_files
+from tests.conformance.vectors import VECTORS
+from tests.fuzz import parts, run
 from tests.fuzz.mutate import Mutator, put_together, take_apart
 from tests.fuzz.target import LIMITS, exercise
+from tests.fuzz.targets import Target, targets
+from tests.fuzz.targets import corpus as good_files
+
+NAMES = ["file", "gop", "chunk", "plane", "numbers", "draw"]
 
 
 @pytest.fixture(scope="module")
 def corpus() -> list[bytes]:
-    return run.corpus()
+    return good_files()
+
+
+@pytest.fixture(scope="module")
+def by_name() -> dict[str, Target]:
+    return {target.name: target for target in targets(3)}
+
+
+def test_the_corpus_is_the_good_vectors(corpus):
+    assert len(corpus) == len(VECTORS)
+    assert set(map(base, VECTORS)) - set(corpus) == {base("variable_time")}  # whose vector has one more chunk
 
 
 def test_files_survive_being_taken_apart(corpus):
@@ -65,18 +81,17 @@ def _faults(data: bytes) -> list:
         return getattr(error, "faults", [])
 
 
-def test_failures_are_kept_once_of_each_kind(corpus, tmp_path, monkeypatch, capsys):
+def test_failures_are_kept_once_of_each_kind(corpus, tmp_path, capsys):
     def broken(data: bytes) -> str:
         return ContainerReader(data).header.no_such_field
 
-    monkeypatch.setattr(run, "exercise", broken)
-    tally = run.Tally(tmp_path)
+    target, tally = Target("broken", 1, broken, Mutator(corpus, 1)), run.Tally(tmp_path)
     for data in corpus[:4]:
-        tally.take(data)
+        tally.take(target, data)
     assert tally.report() == 1
     assert [path.read_bytes() for path in tmp_path.iterdir()] == corpus[:1]
     assert "AttributeError" in capsys.readouterr().err
-    assert tally.outcomes["failed"] == 4
+    assert tally.outcomes["broken"] == {"failed": 4}
 
 
 def test_jobs_have_seeds_of_their_own_and_one_failure_is_enough(tmp_path, monkeypatch):
@@ -89,10 +104,66 @@ def test_jobs_have_seeds_of_their_own_and_one_failure_is_enough(tmp_path, monkey
 
     monkeypatch.setattr(run.subprocess, "Popen", Job)
     words = ["--plain", "--seconds", "5", "--seed", "7", "--jobs", "3", "--save", str(tmp_path)]
+    words += ["--inputs", "10", "--target", "gop"]
     monkeypatch.setattr(sys, "argv", ["run", *words])
     assert run.main() == 1
     assert [found[found.index("--seed") + 1] for found in started] == ["7", "8", "9"]
     for found in started:
         assert "--plain" in found
         assert found[found.index("--seconds") + 1] == "5.0"
+        assert found[found.index("--inputs") + 1] == "4"
+        assert found[found.index("--target") + 1] == "gop"
         assert "--jobs" not in found
+
+
+def test_every_target_makes_the_same_inputs_again(by_name):
+    assert list(by_name) == NAMES
+    first, second = targets(9), targets(9)
+    for a, b in zip(first, second, strict=True):
+        assert [a.mutator.make() for _ in range(30)] == [b.mutator.make() for _ in range(30)], a.name
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_good_inputs_are_accepted_and_most_others_meet_no_failure(by_name, name):
+    target = by_name[name]
+    assert {target.exercise(data) for data in target.mutator.corpus} <= {"read", "drawn"}
+    outcomes = Counter(target.exercise(target.mutator.make()) for _ in range(300))
+    assert outcomes["read"] + outcomes["drawn"] > 20, outcomes
+    assert name == "draw" or outcomes["refused"] > 5, outcomes
+    for data in (b"", b"\0", b"\xff" * 3, bytes(70), b"\xff" * 300):
+        target.exercise(data)
+
+
+def test_planes_of_every_entropy_model_are_read(by_name):
+    models, outcomes = Counter[int](), Counter[str]()
+    for data in by_name["plane"].mutator.corpus:
+        trace: list[Entry] = []
+        outcomes[parts.read_plane(data, trace)] += 1
+        models[next(entry.value for entry in trace if entry.name.endswith("entropy_model"))] += 1
+    assert sorted(models) == [0, 1, 2, 3]
+    assert list(outcomes) == ["read"]
+
+
+def test_every_kind_of_chunk_is_read(by_name):
+    assert {data[: parts.KIND].decode() for data in by_name["chunk"].mutator.corpus} == set(parts.CHUNKS)
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("chunk", ("sequence_header", lambda io, known, limits: io.raw({}, "all", io.remaining) if io.reading else 0)),
+        ("plane", ("columns_of", None)),
+    ],
+)
+def test_what_breaks_a_promise_is_noticed(by_name, monkeypatch, name, broken):
+    monkeypatch.setattr(parts, *broken)
+    with pytest.raises((AssertionError, TypeError)):
+        for data in by_name[name].mutator.corpus:
+            by_name[name].exercise(data)
+
+
+def test_a_run_goes_on_until_there_were_enough_inputs(tmp_path, by_name, capsys):
+    tally = run.Tally(tmp_path, seconds=0, inputs=700)
+    assert run.run_plain([by_name["chunk"], by_name["plane"]], tally) == 0
+    assert 700 <= tally.total < 1000
+    assert f"{tally.total} inputs in" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from gscodec.format.chunks import COPY, FRAMING
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import dequantise
 from gscodec.format.errors import Place
@@ -21,7 +22,7 @@ from gscodec_cli.encoder.division import Division, key_gops
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.options import resolve
-from gscodec_cli.encoder.pipeline import sequence_header
+from gscodec_cli.encoder.pipeline import END_BYTES, Encode, sequence_header
 from gscodec_cli.encoder.rate import CountAim, Meter
 from gscodec_cli.encoder.survey import Survey, split, survey
 from gscodec_cli.metrics.psnr import psnr
@@ -66,6 +67,18 @@ def test_what_is_reported_is_what_the_file_decodes_to(disc_clip, setting):
     assert measured > 20
     assert result.bytes == len(data)
     assert result.bpp == pytest.approx(8 * len(data) / source[..., 0].size)
+
+
+def test_bytes_beside_the_gops_are_counted_before_they_are_written(disc_clip):
+    quick = {"threads": 1, "gaussians": 20, "key_iterations": 1, "joint_iterations": 2, "tune_iterations": 2}
+    options = EncodeOptions(profile="stgv", gop=3, rvq_codebook=16, **quick)
+    run, file = Encode(open_video(disc_clip), options, io.BytesIO()), io.BytesIO()
+    run.train()
+    run.write(file)
+    with ContainerReader(file.getvalue()) as reader:
+        assert [chunk.kind for chunk, _ in reader.ancillary(reader.gop_count)] == [COPY]
+        payloads = sum(entry.length - FRAMING for entry in reader.gop_table)
+        assert 0 <= run._overhead() - (reader.size - payloads) < END_BYTES
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: "-".join(str(v) for v in s.values()))

@@ -142,14 +142,19 @@ def _faults(data: bytes) -> list:
 
 
 def _cut(reader: ContainerReader) -> None:
-    """A cut of a good file is a good file."""
+    """A cut of a good file is a good file, and every frame of it survives the loss of its sequence header."""
     entry = reader.gop_table[-1]
     file = io.BytesIO()
     try:
         join([part(reader, entry.first_frame, entry.end_frame)], file)
     except GsvError:  # times that do not fit, Gaussians that had just enough bytes
         return
-    ContainerReader(file.getvalue(), LIMITS).verify()
+    made = ContainerReader(file.getvalue(), LIMITS)
+    made.verify()
+    header = next(made.chunks())
+    lost = file.getvalue()[: header.offset] + bytes(header.length) + file.getvalue()[header.offset + header.length :]
+    left = SalvagedReader(lost, LIMITS)
+    assert (left.header, left.gop_table) == (made.header, list(made.gop_table)), "not all is left beside a lost header"
 
 
 def _draw(source: GopSource) -> str:

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
-import torch
 from torch import Tensor
+
+from .transfer import Fetched, fetch
 
 SPARE = 1.5  # room over what was needed; a step changes the number of pairs by little
 LEAST = 1 << 12
@@ -23,20 +23,16 @@ class Room:
 
     def __init__(self) -> None:
         self.capacity = 0
-        self._coming: deque[tuple[Any, Tensor]] = deque()
+        self._coming: deque[Fetched] = deque()
 
     def before(self, total: Tensor) -> int:
         """Room for a step whose number of pairs, a tensor of one number on the device, is `total`."""
-        while self._coming and self._coming[0][0].query():
-            self._fit(int(self._coming.popleft()[1]))
-        if not total.is_cuda or not self.capacity:
-            self._fit(int(total))
+        while self._coming and self._coming[0].arrived():
+            self._fit(int(self._coming.popleft().copy))
+        if self.capacity and total.is_cuda:
+            self._coming.append(fetch(total))
         else:
-            number = torch.empty((), dtype=total.dtype, pin_memory=True)
-            number.copy_(total, non_blocking=True)
-            done = torch.cuda.Event()
-            done.record()
-            self._coming.append((done, number))
+            self._fit(int(total))
         return self.capacity
 
     def _fit(self, needed: int) -> None:

@@ -7,6 +7,7 @@ kernels, for tests on machines without a GPU. Triton reads the variable when a k
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from gscodec.kernels.errors import BackendError, ShapeError
 
 INTERPRETED = bool(triton.knobs.runtime.interpret)
+_interpreter = Lock()  # which program runs is a global of the interpreter, and GoPs are prepared in another thread
 
 
 def default_device() -> torch.device:
@@ -42,7 +44,7 @@ def launch(kernel: Any, grid: tuple[int, ...], *arguments: Any, **settings: Any)
         with torch.cuda.device(first.device):
             kernel[grid](*arguments, **settings, enable_fp_fusion=True)
         return
-    with np.errstate(all="ignore"):  # the interpreter computes with numpy; a GPU does not warn either
+    with _interpreter, np.errstate(all="ignore"):  # the interpreter computes with numpy; a GPU does not warn either
         kernel[grid](*arguments, **settings)
 
 

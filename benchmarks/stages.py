@@ -265,11 +265,12 @@ class GpuStages(Stages):
         yield "field train forward", lambda: field.field_forward(model, xy, times)
         yield "field train backward", lambda: field.field_backward(model, seen, dheads)
         plan = field.FieldPlan(model, xy)
-        yield "field evaluate", lambda: plan.evaluate(times)
+        when = [k / max(1, self.frames - 1) for k in range(self.frames)]
+        yield "field evaluate", lambda: plan.evaluate(when)
         mean, conic, colour, matrix = self.send(*inputs.splats, np.eye(3, dtype=np.float32))
         motion, life = self.send(inputs.normal(inputs.count, 2, 2), np.tile(np.float32([-2, 99, 5]), (inputs.count, 1)))
         moving = place.Moving(mean, conic, colour, motion, None, life, 1.5, 10, (1.0, 1.0), matrix, True)
-        moved = plan.evaluate(times)
+        moved = plan.evaluate(when)
         yield "windows and motion", lambda: place.place(moving, times * 9, moved)
 
     def training(self) -> Iterator[tuple[str, Call]]:

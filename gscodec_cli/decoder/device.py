@@ -3,20 +3,23 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from gscodec.format.errors import GsvError
 from gscodec.kernels import registry
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.reconstruct import GopRenderer
 
 MOST_FRAMES = 16  # in a batch
-BATCH_PIXELS = 1 << 24  # in a batch, unless one frame has more
+BATCH_BYTES = 1 << 29  # of the GPU's memory for the Gaussians and pictures of a batch, and as much for its pairs
+SPLAT_BYTES, PAIR_BYTES = 96, 56  # of each frame of a batch; PAIR_BYTES while pairs are sorted
+PIXEL_BYTES, DEEP_PIXEL_BYTES = 3, 80  # frames of more than 8 bits are rounded in several steps
 KEPT_GOPS = 3
 
 
@@ -26,54 +29,90 @@ class DeviceGop:
     def __init__(self, renderer: GopRenderer) -> None:
         """Copy what `renderer` has prepared; its engine must be `triton`."""
         from gscodec.kernels.triton.place import Moving
+        from gscodec.kernels.triton.transfer import send
 
-        self._renderer, self._prepared = renderer, renderer.prepared()
-        gop = self._prepared
-        arrays = gop.mean, gop.conic, gop.colour, gop.motion, gop.drift, gop.life
-        matrix, self._background = _send(gop.matrix), _send(gop.background)
+        self.renderer, self.prepared = renderer, renderer.prepared()
+        gop, self._device = self.prepared, registry.triton().default_device()
+        arrays = gop.mean, gop.conic, gop.colour, gop.motion, gop.drift, gop.life, gop.matrix, gop.background
+        sent = iter(send([array for array in arrays if array is not None], self._device))
+        parts: Any = tuple(None if array is None else next(sent) for array in arrays)
+        mean, conic, colour, motion, drift, life, matrix, self.background = parts
         scale = float(gop.scale[0]), float(gop.scale[1])
         centre = (0.0, 0.0) if gop.camera is None else (float(gop.camera.centre[0]), float(gop.camera.centre[1]))
-        frames = renderer.frame_count
-        mean, conic, colour, motion, drift, life = map(_send, arrays)
-        parts = mean, conic, colour, motion, drift, life
-        self._moving = Moving(*parts, gop.edge, frames, scale, matrix, gop.normalised, centre)
+        over_time = motion, drift, life, gop.edge, renderer.frame_count
+        self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
+
+    @property
+    def most_frames(self) -> int:
+        """Frames that a batch may have."""
+        of_pixel = DEEP_PIXEL_BYTES if self.prepared.deep else PIXEL_BYTES
+        of_frame = math.prod(self.renderer.view.shape) * of_pixel + len(self.prepared.mean) * SPLAT_BYTES
+        return max(1, min(MOST_FRAMES, BATCH_BYTES // of_frame))
 
     def splats(self, positions: Sequence[float]) -> Any:
         """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames."""
-        import torch
-
         from gscodec.kernels.triton.place import place
+        from gscodec.kernels.triton.transfer import send
 
-        field, plan = None, self._prepared.plan
+        plan, camera = self.prepared.plan, self.prepared.camera
+        arrays = [np.array(positions, np.float32)]
+        if camera is not None:
+            arrays.append(np.stack([camera.at(position) for position in positions]))
         if plan is not None:
-            field = plan.device_plan.evaluate([(p + 0.5) / self._renderer.frame_count for p in positions])
-        when = torch.tensor(positions, dtype=torch.float32).to(self._background.device)
-        camera = self._prepared.camera
-        maps = None if camera is None else _send(np.stack([camera.at(position) for position in positions]))
-        return place(self._moving, when, field, maps)
+            arrays += plan.device_plan.inputs([(p + 0.5) / self.renderer.frame_count for p in positions])
+        when, *sent = send(arrays, self._device)
+        maps = None if camera is None else sent.pop(0)
+        return place(self._moving, when, plan.device_plan.heads(*sent) if plan is not None else None, maps)
 
-    def draw(self, positions: Sequence[float], out: Any) -> None:
-        """Draw frame positions inside the GoP into `out` [B, height, width, 3], a tensor on the device.
-
-        Waits once for the device, to know the work before it is done. Raises LimitError, FormatError.
-        """
+    def begin(self, positions: Sequence[float]) -> Batch:
+        """Start to find out where the Gaussians are at frame positions inside the GoP; waits for nothing."""
         import torch
 
-        from gscodec.kernels.triton.binning import bin_pairs, boxes_of
-        from gscodec.kernels.triton.raster import rasterize, render_rgb8
+        from gscodec.kernels.triton.binning import boxes_of
+        from gscodec.kernels.triton.transfer import fetch
 
         registry.select("triton")
-        gop, size, splats = self._prepared, self._renderer.view.shape, self.splats(positions)
-        boxes = boxes_of(splats.mean, splats.conic, splats.feature, size)
+        splats = self.splats(positions)
+        boxes = boxes_of(splats.mean, splats.conic, splats.feature, self.renderer.view.shape)
         pairs = boxes.end[-1:] if len(boxes.end) else boxes.end.new_zeros(1)
-        *work, room = torch.cat([boxes.pixels.view(len(positions), splats.counts[0]).sum(1), pairs]).tolist()
+        work = torch.cat([boxes.pixels.view(len(positions), splats.counts[0]).sum(1), pairs])
+        return Batch(self, positions, splats, boxes, fetch(work))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Frames of one GoP, of which is known, or will be once it arrives from the device, how much work they are."""
+
+    gop: DeviceGop
+    positions: Sequence[float]
+    splats: Any
+    boxes: Any
+    work: Any  # `gscodec.kernels.triton.transfer.Fetched` of [B + 1] int64: covered pixels of each, pairs of all
+
+    def __len__(self) -> int:
+        return len(self.positions)
+
+    def draw(self, out: Any) -> None:
+        """Draw into `out` [B, height, width, 3], a tensor on the device.
+
+        Waits until the work is known, before it is done. Raises LimitError, FormatError.
+        """
+        from gscodec.kernels.triton.binning import bin_pairs
+        from gscodec.kernels.triton.raster import rasterize, render_rgb8
+
+        *work, room = self.work.wait().tolist()
         for drawn in work:
-            self._renderer.check_work(drawn)
-        bins = bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, room)
+            self.gop.renderer.check_work(drawn)
+        if len(work) > 1 and room * PAIR_BYTES > BATCH_BYTES:
+            for part in (slice(0, len(work) // 2), slice(len(work) // 2, None)):
+                self.gop.begin(self.positions[part]).draw(out[part])
+            return
+        gop, splats, size = self.gop.prepared, self.splats, self.gop.renderer.view.shape
+        bins = bin_pairs(self.boxes, splats.mean, splats.conic, splats.counts, size, room)
         if gop.deep:
-            _round_deep(rasterize(splats, bins), self._background, gop, out)
+            _round_deep(rasterize(splats, bins), self.gop.background, gop, out)
         else:
-            render_rgb8(splats, bins, self._background, gop.epsilon, out)
+            render_rgb8(splats, bins, self.gop.background, gop.epsilon, out)
 
 
 class DeviceDecoder:
@@ -90,65 +129,61 @@ class DeviceDecoder:
 
     def draw(self, positions: Sequence[Fraction | float]) -> Any:
         """[n, height, width, 3] uint8 or uint16 tensor on the device: frame positions in any order."""
+        from gscodec.kernels.triton.transfer import send_indices
+
         order = sorted(range(len(positions)), key=lambda k: positions[k])
-        out = self._empty(len(positions))
-        entered = (self._decoder.enter(positions[k]) for k in order)
-        begin = 0
-        for gop, inside in self._batches(entered):
-            places = order[begin : begin + len(inside)]
-            begin += len(inside)
+        out, begin = self._empty(len(positions)), 0
+        for batch in self._begun(self._decoder.enter(positions[k]) for k in order):
+            places = order[begin : begin + len(batch)]
+            begin += len(batch)
             if places == list(range(places[0], places[0] + len(places))):
-                gop.draw(inside, out[places[0] : places[0] + len(places)])
+                batch.draw(out[places[0] : places[0] + len(places)])
                 continue
             part = self._empty(len(places))
-            gop.draw(inside, part)
-            out[self._torch.tensor(places, device=self._device)] = part
+            batch.draw(part)
+            out.index_copy_(0, send_indices(places, self._device), part)
         return out
 
     def batches(self, positions: Iterable[Fraction | float], last: Fraction | float) -> Iterator[Any]:
         """Rising positions, the last of which is `last`: tensors [n, height, width, 3] on the device."""
-        for gop, inside in self._batches(self._decoder.entered(positions, last)):
-            out = self._empty(len(inside))
-            gop.draw(inside, out)
+        for batch in self._begun(self._decoder.entered(positions, last)):
+            out = self._empty(len(batch))
+            batch.draw(out)
             yield out
 
     def host_frames(self, positions: Iterable[Fraction | float], last: Fraction | float) -> Iterator[np.ndarray]:
         """Rising positions as numpy frames [height, width, 3]; while one batch is used, the next is drawn and sent."""
-        waiting: tuple[Any, Any] | None = None
+        from gscodec.kernels.triton.transfer import fetch
+
         sender = self._torch.cuda.Stream(self._device) if self._device.type == "cuda" else None
-        for batch in self.batches(positions, last):
-            sent = self._send_home(batch, sender)
-            if waiting is not None:
-                yield from self._arrived(*waiting)
-            waiting = sent
-        if waiting is not None:
-            yield from self._arrived(*waiting)
+        for fetched in _behind(fetch(batch, sender) for batch in self.batches(positions, last)):
+            yield from fetched.wait().numpy()
 
-    def _send_home(self, batch: Any, sender: Any) -> tuple[Any, Any]:
-        """Start copying a batch into page-locked memory on a stream of its own; returns it and when it is there."""
-        if sender is None:
-            return batch, None
-        torch = self._torch
-        target = torch.empty(batch.shape, dtype=batch.dtype, pin_memory=True)
-        sender.wait_stream(torch.cuda.current_stream(self._device))
-        with torch.cuda.stream(sender):
-            target.copy_(batch, non_blocking=True)
-            batch.record_stream(sender)
-            done = torch.cuda.Event()
-            done.record(sender)
-        return target, done
-
-    @staticmethod
-    def _arrived(batch: Any, done: Any) -> Iterator[np.ndarray]:
-        if done is not None:
-            done.synchronize()
-        yield from batch.numpy()
+    def _begun(self, entered: Iterable[tuple[GopRenderer, float]]) -> Iterator[Batch]:
+        """Batches to be drawn; while one is, the work of the next is found out, so that the GPU never waits for us."""
+        batches = (gop.begin(inside) for gop, inside in self._batches(entered))
+        # The next part of a stream may be a long time coming, and nothing could break off the wait.
+        return batches if self._decoder.reader.sequential else _behind(batches)
 
     def _batches(self, entered: Iterable[tuple[GopRenderer, float]]) -> Iterator[tuple[DeviceGop, list[float]]]:
-        most = max(1, min(MOST_FRAMES, BATCH_PIXELS // math.prod(self._decoder.view.shape)))
-        for _, group in itertools.groupby(entered, key=lambda pair: id(pair[0])):
-            while part := list(itertools.islice(group, most)):
-                yield self._gop(part[0][0]), [inside for _, inside in part]
+        gop: DeviceGop | None = None
+        part: list[float] = []
+        try:
+            for renderer, inside in entered:
+                if gop is not None and part and renderer is not gop.renderer:
+                    yield gop, part
+                    part = []
+                gop = self._gop(renderer)
+                part.append(inside)
+                if len(part) == gop.most_frames:
+                    yield gop, part
+                    part = []
+        except GsvError:  # damage: what comes before it is shown
+            if gop is not None and part:
+                yield gop, part
+            raise
+        if gop is not None and part:
+            yield gop, part
 
     def _gop(self, renderer: GopRenderer) -> DeviceGop:
         found = self._gops.pop(id(renderer), None) or DeviceGop(renderer)
@@ -161,12 +196,18 @@ class DeviceDecoder:
         return self._torch.empty(count, *self._decoder.view.shape, 3, dtype=self._dtype, device=self._device)
 
 
-def _send(array: np.ndarray | None) -> Any:
-    if array is None:
-        return None
-    import torch
-
-    return torch.from_numpy(np.ascontiguousarray(array, np.float32)).to(registry.triton().default_device())
+def _behind(items: Iterator[Any]) -> Iterator[Any]:
+    """The same items, each given once the next has been made, or could not be for damage."""
+    waiting: list[Any] = []
+    try:
+        for item in items:
+            waiting.append(item)
+            if len(waiting) > 1:
+                yield waiting.pop(0)
+    except GsvError:
+        yield from waiting
+        raise
+    yield from waiting
 
 
 def _round_deep(image: Any, background: Any, gop: Any, out: Any) -> None:

@@ -68,7 +68,7 @@ class Boxes:
     end: Tensor
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count"])
 def _boxes(
     mean, conic, feature, box, reach, pixels, count, height, width, CHANNELS: tl.constexpr, TILE: tl.constexpr,
     CUTOFF: tl.constexpr, BLOCK: tl.constexpr,
@@ -114,17 +114,25 @@ def _span(centre, half, limit):
     return tl.minimum(tl.maximum(low, 0), limit), tl.minimum(tl.maximum(high, 0), limit)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "room", "nowhere", "steps", "per_frame"])
 def _pairs(
-    found, end, box, reach, mean, conic, frame, key, count, room, columns, tiles, nowhere, TILE: tl.constexpr,
-    CUTOFF: tl.constexpr, BLOCK: tl.constexpr,
+    found, end, box, reach, mean, conic, frame, key, count, room, columns, tiles, nowhere, steps, per_frame,
+    EQUAL: tl.constexpr, TILE: tl.constexpr, CUTOFF: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Tile number of each pair in the order of the Gaussians; `nowhere` where there is no pair or no overlap."""
+    """Gaussian and tile number of each pair in the order of the Gaussians; tile `nowhere` where there is no overlap.
+
+    steps: halvings until one of `count` is left. EQUAL: every frame has `per_frame` Gaussians, `frame` is not read.
+    """
     p = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = p < room
-    i = tl.load(found + p, inside, 0).to(tl.int64)
-    here = inside & (i < count)
-    i = tl.where(here, i, 0)
+    low, high = tl.zeros([BLOCK], tl.int32), tl.zeros([BLOCK], tl.int32) + count
+    for _ in range(steps):
+        middle = (low + high) // 2
+        past = (low < high) & (tl.load(end + middle, low < high, 0) <= p)
+        low, high = tl.where(past, middle + 1, low), tl.where(past, high, middle)
+    tl.store(found + p, low, inside)
+    here = inside & (low < count)
+    i = tl.where(here, low, 0).to(tl.int64)
     wide = tl.maximum(tl.load(box + 4 * i + 2, here, 1), 1)
     k = (p - tl.load(end + i, here, 0)).to(tl.int32) + tl.load(box + 4 * i + 3, here, 0)
     column, row = tl.load(box + 4 * i, here, 0) + k % wide, tl.load(box + 4 * i + 1, here, 0) + k // wide
@@ -142,7 +150,8 @@ def _pairs(
     leftmost = (-b * at_left - tl.sqrt(tl.maximum(2 * CUTOFF * a - det * at_left * at_left, 0.0))) / a
     slack = 0.02 + 2e-3 * half  # more than the rounding of the roots
     missed = (right + slack < left) | (leftmost - slack > left + (TILE - 1))
-    number = tl.load(frame + i, here, 0) * tiles + row * columns + column
+    number = (i // per_frame).to(tl.int32) if EQUAL else tl.load(frame + i, here, 0)
+    number = number * tiles + row * columns + column
     tl.store(key + p, tl.where(here & (missed == 0), number, nowhere), inside)
 
 
@@ -158,16 +167,6 @@ def boxes_of(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]
     return Boxes(box, reach, pixels, torch.cumsum(box[:, 3], 0, dtype=torch.int64))
 
 
-def frame_numbers(counts: Sequence[int], device: torch.device) -> Tensor:
-    """[M] int32: the frame of each Gaussian, where frame k has counts[k] of them."""
-    if len(counts) == 1:
-        return torch.zeros(counts[0], dtype=torch.int32, device=device)
-    frames = torch.arange(len(counts), dtype=torch.int32, device=device)
-    if len(set(counts)) == 1:
-        return frames.repeat_interleave(counts[0])
-    return frames.repeat_interleave(torch.tensor(counts, device=device), output_size=sum(counts))
-
-
 def bin_pairs(
     boxes: Boxes, mean: Tensor, conic: Tensor, counts: Sequence[int], size: tuple[int, int], capacity: int | None = None
 ) -> Bins:
@@ -180,25 +179,15 @@ def bin_pairs(
     total = boxes.end[-1] if count else torch.zeros((), dtype=torch.int64, device=device)
     room = max(1, int(total) if capacity is None else capacity)
     columns, tiles = triton.cdiv(size[1], TILE), triton.cdiv(size[0], TILE) * triton.cdiv(size[1], TILE)
-    found = torch.searchsorted(boxes.end, torch.arange(room, device=device), right=True, out_int32=True)
-    key = torch.empty(room, dtype=torch.int32, device=device)
-    frame, nowhere = frame_numbers(counts, device), tiles * len(counts)
-    arguments = (
-        found,
-        boxes.end,
-        boxes.box,
-        boxes.reach,
-        mean,
-        conic,
-        frame,
-        key,
-        count,
-        room,
-        columns,
-        tiles,
-        nowhere,
-    )
-    launch(_pairs, (triton.cdiv(room, _BLOCK),), *arguments, TILE=TILE, CUTOFF=CUTOFF, BLOCK=_BLOCK)
+    found, key = (torch.empty(room, dtype=torch.int32, device=device) for _ in range(2))
+    nowhere, equal, frame = tiles * len(counts), len(set(counts)) < 2, boxes.box
+    if not equal:
+        numbers = torch.arange(len(counts), dtype=torch.int32, device=device)
+        frame = numbers.repeat_interleave(torch.tensor(counts, device=device), output_size=count)
+    arrays = found, boxes.end, boxes.box, boxes.reach, mean, conic, frame, key
+    sizes = count, room, columns, tiles, nowhere, count.bit_length(), max((1, *counts))
+    settings = {"EQUAL": equal, "TILE": TILE, "CUTOFF": CUTOFF, "BLOCK": _BLOCK}
+    launch(_pairs, (triton.cdiv(room, _BLOCK),), *arrays, *sizes, **settings)
     key, origin = torch.sort(key, stable=True)
     first = torch.searchsorted(key, torch.arange(nowhere + 1, dtype=torch.int32, device=device))
     owner = found[origin]

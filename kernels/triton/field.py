@@ -12,15 +12,19 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from gscodec.kernels.checks import Array
 from gscodec.kernels.encoding import HashGeometry
 from gscodec.kernels.field import FieldWeights
+from gscodec.kernels.reference_field import time_features
 
 from .hashing import hash_encode, hash_encode_backward
 from .launch import tensor
 from .network import MAX_FUSED, fused_heads
+from .transfer import constant, send
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class Field:
     def of(cls, weights: FieldWeights, device: torch.device) -> Field:
         """Copy a field to the device."""
         x, y, t = weights.input_scale
-        copies = tuple(torch.from_numpy(array).to(device, copy=True) for array in weights.tensors)
+        copies = tuple(send(weights.tensors, device))
         grids = weights.geometry2, weights.geometry3
         return cls(copies, *grids, (x, y, t), weights.frequency_count, weights.mean_scale, weights.colour_scale)
 
@@ -55,7 +59,7 @@ class Field:
 
     def places(self, xy: Tensor) -> Tensor:
         """[N, 2] coordinates in the grids of points in the frame: clamped and scaled; NaN counts as 0."""
-        return tensor("xy", xy, (None, 2)).nan_to_num(nan=0.0).clamp(0, 1) * xy.new_tensor(self.input_scale[:2])
+        return tensor("xy", xy, (None, 2)).nan_to_num(nan=0.0).clamp(0, 1) * constant(self.input_scale[:2], xy.device)
 
     def times(self, t: Tensor) -> Tensor:
         """[B] coordinates in the 3D grid of times in 0..1."""
@@ -126,34 +130,42 @@ class FieldPlan:
     def __init__(self, field: Field, xy: Tensor) -> None:
         """Prepare the evaluation. Raises ShapeError, BackendError."""
         self._field, self._places = field, field.places(xy)
-        w_static, self._w_dynamic, self._w_time = (part.contiguous() for part in field.split())
+        w_static, self._w_dynamic, w_time = (part.contiguous() for part in field.split())
         static = hash_encode(self._places, field.tensors[0], field.geometry2)
         with exact_products():
             self._fixed = torch.addmm(field.tensors[3], static, w_static.T)
-        scale = [field.mean_scale] * 2 + [field.colour_scale] * 3
-        self._scale = xy.new_tensor(scale)
+        scale = constant((*[field.mean_scale] * 2, *[field.colour_scale] * 3), xy.device)
+        weight, bias = field.head()
+        self._head = weight * scale[:, None], bias * scale
+        # This copy is waited for, so that whichever thread or stream draws finds all of the above done.
+        self._w_time = w_time.cpu().numpy().astype(np.float64).T
 
-    def evaluate(self, t: Sequence[float] | Tensor) -> tuple[Tensor, Tensor]:
-        """(dmean [B, N, 2] in pixels, dcolour [B, N, 3] in the coded colour space) at times t [B], float32, scaled."""
-        field = self._field
-        when = torch.as_tensor(t, dtype=torch.float32, device=self._places.device)
-        with exact_products():
-            of_time = field.time_features(when) @ self._w_time.T
-        if len(field.tensors[3]) <= MAX_FUSED:
-            heads = self._fused(field.times(when), of_time)
-        else:
-            heads = self._layered(field.times(when), of_time)
-        scaled = heads * self._scale
-        return scaled[..., :2], scaled[..., 2:]
+    def inputs(self, t: Sequence[float]) -> tuple[Array, Array]:
+        """What `heads` takes of times in 0..1, found on the host: [B] coordinates in the 3D grid, [B, hidden] sums."""
+        field, count = self._field, self._field.frequency_count
+        angles = np.stack([time_features(when, count) for when in t]) if len(t) else np.empty((0, 2 * count))
+        times: Array = field.input_scale[2] * np.clip(np.nan_to_num(np.array(t, np.float32)), 0, 1)
+        of_time: Array = angles @ self._w_time
+        return times, of_time
+
+    def heads(self, times: Tensor, of_time: Tensor) -> Tensor:
+        """[B, N, 5] float32, scaled: offsets of means in coded pixels and of colours in the coded colour space."""
+        if len(self._field.tensors[3]) <= MAX_FUSED:
+            return self._fused(times, of_time)
+        return self._layered(times, of_time)
+
+    def evaluate(self, t: Sequence[float]) -> Tensor:
+        """`heads` at times t in 0..1."""
+        return self.heads(*send(self.inputs(t), self._places.device))
 
     def _fused(self, times: Tensor, of_time: Tensor) -> Tensor:
         field = self._field
-        layers = self._fixed, of_time, self._w_dynamic, *field.tensors[4:6], *field.head()
+        layers = self._fixed, of_time, self._w_dynamic, *field.tensors[4:6], *self._head
         return fused_heads(self._places, times, field.tensors[1], field.geometry3, *layers)
 
     def _layered(self, times: Tensor, of_time: Tensor) -> Tensor:
         field = self._field
-        (w2, b2), (weight, bias) = field.tensors[4:6], field.head()
+        (w2, b2), (weight, bias) = field.tensors[4:6], self._head
         dynamic = hash_encode(self._places, field.tensors[1], field.geometry3, times)
         with exact_products():
             fixed = (self._fixed[None] + of_time[:, None]).flatten(0, 1)

@@ -107,7 +107,7 @@ def weight_of(fractions, slopes, corner: tl.constexpr, D: tl.constexpr):
     return weight
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "points"])
 def _encode(
     coords, times, table, numbers, scales, out, count, points, width,
     D: tl.constexpr, F: tl.constexpr, TIMED: tl.constexpr, P1: tl.constexpr, P2: tl.constexpr, BLOCK: tl.constexpr,
@@ -125,7 +125,7 @@ def _encode(
     tl.store(out + p[:, None] * width + level * F + feature[None, :], total, here[:, None])
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["count", "points"])
 def _encode_backward(
     coords, times, table, numbers, scales, grad, unit, sums, dcoords, count, points, width,
     D: tl.constexpr, F: tl.constexpr, TIMED: tl.constexpr, COORDS: tl.constexpr, P1: tl.constexpr, P2: tl.constexpr,

@@ -160,9 +160,8 @@ class FieldPlan:
 
     def evaluate(self, t: float) -> tuple[Array, Array]:
         """See `gscodec.kernels.FieldPlan.evaluate`."""
-        mean, colour = self.device_plan.evaluate([t])
-        found = _fetch(mean[0], colour[0])
-        return np.ascontiguousarray(found[0]), np.ascontiguousarray(found[1])
+        heads = _fetch(self.device_plan.evaluate([t])[0])[0]
+        return np.ascontiguousarray(heads[:, :2]), np.ascontiguousarray(heads[:, 2:])
 
 
 def adam_step(param: Array, grad: Array, m: Array, v: Array, *numbers: Any) -> None:

@@ -25,7 +25,7 @@ _GROUP = 16  # hidden units at a time
 _HEADS = 16  # five, filled up to what tl.dot takes
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["points"])
 def _heads(
     places, times, table, numbers, scales, fixed, of_time, w_dynamic, w2, b2, head, bias, out,
     points, level_count, hidden, width,

@@ -54,9 +54,9 @@ class Moving:
                 object.__setattr__(self, name, tensor(name, getattr(self, name), shape))
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["points"])
 def _place(
-    mean, colour, motion, drift, life, dmean, dcolour, maps, matrix, positions, out_mean, out_feature,
+    mean, conic, colour, motion, drift, life, heads, maps, matrix, positions, out_mean, out_conic, out_feature,
     points, edge, frames, scale_x, scale_y, centre_x, centre_y,
     DEGREE: tl.constexpr, DRIFT: tl.constexpr, LIFE: tl.constexpr, FIELD: tl.constexpr, CAMERA: tl.constexpr,
     CHANNELS: tl.constexpr, BLOCK: tl.constexpr,
@@ -80,8 +80,8 @@ def _place(
             along_x, along_y = tl.load(at, here, 0.0) + along_x * tau, tl.load(at + 1, here, 0.0) + along_y * tau
         x, y = x + along_x * tau, y + along_y * tau
     if FIELD:
-        x += tl.load(dmean + 2 * p, here, 0.0) * scale_x
-        y += tl.load(dmean + 2 * p + 1, here, 0.0) * scale_y
+        x += tl.load(heads + 5 * p, here, 0.0) * scale_x
+        y += tl.load(heads + 5 * p + 1, here, 0.0) * scale_y
     if CAMERA:
         line, from_x, from_y = maps + 6 * frame, x - centre_x, y - centre_y
         x += tl.load(line) + tl.load(line + 1) * from_x + tl.load(line + 2) * from_y
@@ -90,41 +90,40 @@ def _place(
     tl.store(out_mean + 2 * p, tl.where(weight > 0, x, float("nan")), here)
     tl.store(out_mean + 2 * p + 1, y, here)
     for c in tl.static_range(3):
+        tl.store(out_conic + 3 * p + c, tl.load(conic + 3 * n + c, here, 0.0), here)
         value = tl.load(colour + 3 * n + c, here, 0.0)
         if DRIFT:
             value += tl.load(drift + 3 * n + c, here, 0.0) * tau
         if FIELD:
             for k in tl.static_range(3):
-                value += tl.load(dcolour + 3 * p + k, here, 0.0) * tl.load(matrix + 3 * k + c)
+                value += tl.load(heads + 5 * p + 2 + k, here, 0.0) * tl.load(matrix + 3 * k + c)
         tl.store(out_feature + CHANNELS * p + c, value * weight, here)
     if CHANNELS == 4:
         tl.store(out_feature + CHANNELS * p + 3, weight, here)
 
 
-def place(
-    moving: Moving, positions: Tensor, field: tuple[Tensor, Tensor] | None = None, camera: Tensor | None = None
-) -> Splats:
+def place(moving: Moving, positions: Tensor, heads: Tensor | None = None, camera: Tensor | None = None) -> Splats:
     """The Gaussians at frame positions [B] of the GoP, float32, ready to be drawn; each frame has N.
 
-    field: (dmean [B, N, 2] in coded pixels, dcolour [B, N, 3] in the coded colour space). camera: maps [B, 2, 3]
-    that take a place p to p + map @ (1, p - centre). A Gaussian whose window is closed
-    gets a mean that is not a number, so that it is not drawn. Raises ShapeError, BackendError.
+    heads: [B, N, 5], what the field adds to means, in coded pixels, and to colours in the coded colour space. camera:
+    maps [B, 2, 3] that take a place p to p + map @ (1, p - centre). A Gaussian whose window is closed gets a mean that
+    is not a number, so that it is not drawn. Raises ShapeError, BackendError.
     """
     positions = tensor("positions", positions, (None,))
     frames, points = len(positions), len(moving.mean)
     channels, empty = 3 + moving.weighted, moving.mean
-    dmean, dcolour = field or (empty, empty)
-    if field:
-        dmean, dcolour = tensor("dmean", dmean, (frames, points, 2)), tensor("dcolour", dcolour, (frames, points, 3))
-    mean = torch.empty(frames, points, 2, device=empty.device)
+    offsets = empty if heads is None else tensor("heads", heads, (frames, points, 5))
+    maps = empty if camera is None else tensor("camera", camera, (frames, 2, 3))
+    mean, conic = (torch.empty(frames, points, columns, device=empty.device) for columns in (2, 3))
     feature = torch.empty(frames, points, channels, device=empty.device)
     optional = [empty if part is None else part for part in (moving.motion, moving.drift, moving.life)]
-    maps = empty if camera is None else tensor("camera", camera, (frames, 2, 3))
-    arrays = moving.mean, moving.colour, *optional, dmean, dcolour, maps, moving.matrix, positions, mean, feature
-    settings = {"DRIFT": moving.drift is not None, "LIFE": moving.life is not None, "FIELD": field is not None}
+    given = moving.mean, moving.conic, moving.colour, *optional, offsets, maps, moving.matrix, positions
+    settings = {"DRIFT": moving.drift is not None, "LIFE": moving.life is not None, "FIELD": heads is not None}
     settings["CAMERA"] = camera is not None
     degree = 0 if moving.motion is None else moving.motion.shape[1]
     numbers = points, float(moving.edge), float(moving.frame_count), *map(float, (*moving.scale, *moving.centre))
     grid = (triton.cdiv(points, _BLOCK), frames)
-    launch(_place, grid, *arrays, *numbers, DEGREE=degree, CHANNELS=channels, BLOCK=_BLOCK, **settings)
-    return Splats.of(mean, moving.conic.expand(frames, -1, -1), feature)
+    launch(
+        _place, grid, *given, mean, conic, feature, *numbers, DEGREE=degree, CHANNELS=channels, BLOCK=_BLOCK, **settings
+    )
+    return Splats.of(mean, conic, feature)

@@ -19,8 +19,7 @@ from gscodec.format.errors import FormatError, LimitError
 from gscodec.format.limits import Limits
 from gscodec.kernels import Engine, backends
 from gscodec_cli import VideoDecoder
-from gscodec_cli.decoder.decode import StreamDecoder
-from gscodec_cli.decoder.device import DeviceDecoder, DeviceGop
+from gscodec_cli.decoder.device import DeviceGop
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from tests.conformance.generate import FOLDER, MANIFEST
 from tests.conformance.pictures import errors, exact_frame, finished
@@ -121,14 +120,6 @@ def test_work_is_checked_before_it_is_done():
     with pytest.raises(FormatError) as caught:
         VideoDecoder((FOLDER / "x_C-6.5-16.gsv").read_bytes(), device="cuda")[0]
     assert caught.value.code == "C-6.5-16"
-
-
-def test_a_batch_holds_no_more_than_its_share_of_pixels(monkeypatch):
-    monkeypatch.setattr("gscodec_cli.decoder.device.BATCH_PIXELS", 4 * 33 * 21)
-    decoder = StreamDecoder(clip(), backend="triton")
-    gpu = DeviceDecoder(decoder)
-    assert [len(batch) for batch in gpu.batches(range(13), 12)] == [4, 4, 2, 3]
-    assert sum(1 for _ in gpu.host_frames(range(13), 12)) == 13
 
 
 def run_cli(*arguments: str, interpret: bool) -> subprocess.CompletedProcess[str]:

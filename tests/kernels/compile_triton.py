@@ -46,8 +46,9 @@ def compile_only(kernel: Any, grid: tuple[int, ...], *arguments: Any, **settings
     """Stands in for `launch`: compiles, and leaves the results as they are."""
     warps = settings.pop("num_warps", 4)
     names = kernel.arg_names
-    # As a launch does it: an argument that is 1 becomes a constant.
-    constants = settings | {n: v for n, v in zip(names, arguments, strict=False) if type(v) is int and v == 1}
+    # As a launch does it: an argument that is 1 becomes a constant, unless the kernel says otherwise.
+    ones = {n for n, v in zip(names, arguments, strict=False) if type(v) is int and v == 1}
+    constants = settings | dict.fromkeys(ones - {p.name for p in kernel.params if p.do_not_specialize}, 1)
     kinds = {n: kind_of(v) for n, v in zip(names, arguments, strict=False)}
     signature = {n: "constexpr" if n in constants else kinds[n] for n in names}
     key = kernel.fn.__name__, tuple(signature.items()), tuple(sorted(constants.items()))
@@ -98,16 +99,14 @@ def main() -> None:
         points, times = zeros(70, 2), zeros(3)
         seen = field.field_forward(model, points, times)[1]
         field.field_backward(model, seen, zeros(3, 70, 5))
-        field.FieldPlan(model, points).evaluate(times)
+        field.FieldPlan(model, points).evaluate([0.0, 0.5, 1.0])
         hashing.hash_encode_backward(points, tables[0], grid2, zeros(70, grid2.width))
     mixture.mixture_bits(zeros(20, 3), zeros(3), zeros(3, 3), zeros(3, 3), zeros(3, 3))
     optimiser.adam_step(zeros(20), zeros(20), zeros(20), zeros(20), 0.1, 0.9, 0.99, 1e-15, 3)
     for used in (False, True):
         parts = (zeros(9, 2, 2), zeros(9, 3), zeros(9, 3)) if used else (None, None, None)
         moving = place.Moving(zeros(9, 2), zeros(9, 3), zeros(9, 3), *parts, 1.5, 10, (1.0, 1.0), zeros(3, 3), used)
-        place.place(
-            moving, zeros(2), (zeros(2, 9, 2), zeros(2, 9, 3)) if used else None, zeros(2, 2, 3) if used else None
-        )
+        place.place(moving, zeros(2), zeros(2, 9, 5) if used else None, zeros(2, 2, 3) if used else None)
         settings = kernels.PlaceSettings(0.5, 1.5, 4.0, 0.5, ((1.0, 0.0, 0.0),) * 3, log_shape=used, weighted=used)
         params = [zeros(9, 2), zeros(9, 3), zeros(9, 3)]
         params += [zeros(9, 2, 2), zeros(9, 3), zeros(9, 2), zeros(9, 2), zeros(9, 3)] if used else [None] * 5

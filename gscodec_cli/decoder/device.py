@@ -18,7 +18,7 @@ from gscodec_cli.decoder.reconstruct import GopRenderer
 
 MOST_FRAMES = 16  # in a batch
 BATCH_BYTES = 1 << 29  # of the GPU's memory for the Gaussians and pictures of a batch, and as much for its pairs
-SPLAT_BYTES, PAIR_BYTES = 96, 56  # of each frame of a batch; PAIR_BYTES while pairs are sorted
+SPLAT_BYTES, PAIR_BYTES = 76, 56  # of a Gaussian in a frame, without its field; of a pair while they are sorted
 PIXEL_BYTES, DEEP_PIXEL_BYTES = 3, 80  # frames of more than 8 bits are rounded in several steps
 KEPT_GOPS = 3
 
@@ -47,6 +47,8 @@ class DeviceGop:
         """Frames that a batch may have."""
         of_pixel = DEEP_PIXEL_BYTES if self.prepared.deep else PIXEL_BYTES
         of_frame = math.prod(self.renderer.view.shape) * of_pixel + len(self.prepared.mean) * SPLAT_BYTES
+        if self.prepared.plan is not None:
+            of_frame += self.prepared.plan.device_plan.frame_bytes
         return max(1, min(MOST_FRAMES, BATCH_BYTES // of_frame))
 
     def splats(self, positions: Sequence[float]) -> Any:

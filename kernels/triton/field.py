@@ -2,8 +2,8 @@
 """The deformation field for several times at once, as `gscodec.kernels.field` defines it. Imports torch and triton.
 
 Training: hash kernels, and torch's matrix products for the network, which keep what the gradient needs. Decoding:
-`FieldPlan` computes once what does not depend on the time, and then one kernel per batch of frames goes from points to
-heads (`network.py`), without a trip to memory between the layers.
+`FieldPlan` computes once what does not depend on the time; then two kernels per batch of frames look up features and go
+from those to the heads (`network.py`), without a trip to memory between the layers.
 """
 
 from __future__ import annotations
@@ -137,6 +137,7 @@ class FieldPlan:
         scale = constant((*[field.mean_scale] * 2, *[field.colour_scale] * 3), xy.device)
         weight, bias = field.head()
         self._head = weight * scale[:, None], bias * scale
+        self._fused = len(field.tensors[3]) <= MAX_FUSED
         # This copy is waited for, so that whichever thread or stream draws finds all of the above done.
         self._w_time = w_time.cpu().numpy().astype(np.float64).T
 
@@ -150,28 +151,38 @@ class FieldPlan:
 
     def heads(self, times: Tensor, of_time: Tensor) -> Tensor:
         """[B, N, 5] float32, scaled: offsets of means in coded pixels and of colours in the coded colour space."""
-        if len(self._field.tensors[3]) <= MAX_FUSED:
-            return self._fused(times, of_time)
-        return self._layered(times, of_time)
+        field = self._field
+        features = hash_encode(self._places, field.tensors[1], field.geometry3, times)
+        layers = self._fixed, of_time, self._w_dynamic, *field.tensors[4:6], *self._head
+        return fused_heads(features, *layers) if self._fused else layered_heads(features, *layers)
+
+    @property
+    def frame_bytes(self) -> int:
+        """Memory of the device that `heads` takes for each time."""
+        numbers = 5 + self._field.geometry3.width + (0 if self._fused else 2 * self._fixed.shape[1])
+        return 4 * numbers * len(self._places)
 
     def evaluate(self, t: Sequence[float]) -> Tensor:
         """`heads` at times t in 0..1."""
         return self.heads(*send(self.inputs(t), self._places.device))
 
-    def _fused(self, times: Tensor, of_time: Tensor) -> Tensor:
-        field = self._field
-        layers = self._fixed, of_time, self._w_dynamic, *field.tensors[4:6], *self._head
-        return fused_heads(self._places, times, field.tensors[1], field.geometry3, *layers)
 
-    def _layered(self, times: Tensor, of_time: Tensor) -> Tensor:
-        field = self._field
-        (w2, b2), (weight, bias) = field.tensors[4:6], self._head
-        dynamic = hash_encode(self._places, field.tensors[1], field.geometry3, times)
-        with exact_products():
-            fixed = (self._fixed[None] + of_time[:, None]).flatten(0, 1)
-            hidden1 = torch.addmm(fixed, dynamic, self._w_dynamic.T).relu_()
-            hidden2 = torch.addmm(b2, hidden1, w2.T).relu_()
-            return torch.addmm(bias, hidden2, weight.T).view(len(times), len(self._places), 5)
+def layered_heads(
+    features: Tensor,
+    fixed: Tensor,
+    of_time: Tensor,
+    w_dynamic: Tensor,
+    w2: Tensor,
+    b2: Tensor,
+    head: Tensor,
+    bias: Tensor,
+) -> Tensor:
+    """As `network.fused_heads`, for any number of hidden units, layer by layer."""
+    with exact_products():
+        before = (fixed[None] + of_time[:, None]).flatten(0, 1)
+        hidden1 = before.addmm_(features, w_dynamic.T).relu_()
+        hidden2 = torch.addmm(b2, hidden1, w2.T).relu_()
+        return torch.addmm(bias, hidden2, head.T).view(len(of_time), len(fixed), 5)
 
 
 @contextmanager

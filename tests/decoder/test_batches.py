@@ -83,7 +83,7 @@ def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools):
             gpu.draw(range(count))
         lists.append(names)
     assert lists[0] == lists[1] == lists[2]
-    kernels = ["_heads"] * ("field" in tools) + ["_place", "_boxes", "cumsum", "sum", "cat"]
+    kernels = ["_encode", "_heads"] * ("field" in tools) + ["_place", "_boxes", "cumsum", "sum", "cat"]
     assert lists[0] == [*kernels, "_pairs", "sort", "arange", "searchsorted", "index", "_forward"]
 
 

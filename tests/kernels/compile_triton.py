@@ -42,19 +42,27 @@ def kind_of(value: Any) -> str:
     return "fp32" if isinstance(value, float) else "i32"
 
 
+def is_even(value: Any) -> bool:
+    """Whether a number or the address of a tensor is a multiple of 16."""
+    return (value.data_ptr() if isinstance(value, torch.Tensor) else value) % 16 == 0
+
+
 def compile_only(kernel: Any, grid: tuple[int, ...], *arguments: Any, **settings: Any) -> None:
     """Stands in for `launch`: compiles, and leaves the results as they are."""
     warps = settings.pop("num_warps", 4)
     names = kernel.arg_names
-    # As a launch does it: an argument that is 1 becomes a constant, unless the kernel says otherwise.
-    ones = {n for n, v in zip(names, arguments, strict=False) if type(v) is int and v == 1}
-    constants = settings | dict.fromkeys(ones - {p.name for p in kernel.params if p.do_not_specialize}, 1)
+    # As a launch does it, unless the kernel says otherwise: an argument that is 1 becomes a constant, and what is a
+    # multiple of 16, addresses included, is known to be one.
+    given = {p.name: v for p, v in zip(kernel.params, arguments, strict=False) if not p.do_not_specialize}
+    constants = settings | {n: v for n, v in given.items() if type(v) is int and v == 1}
+    even = [n for n, v in given.items() if n not in constants and not isinstance(v, float) and is_even(v)]
     kinds = {n: kind_of(v) for n, v in zip(names, arguments, strict=False)}
     signature = {n: "constexpr" if n in constants else kinds[n] for n in names}
-    key = kernel.fn.__name__, tuple(signature.items()), tuple(sorted(constants.items()))
+    key = kernel.fn.__name__, tuple(signature.items()), tuple(sorted(constants.items())), tuple(even)
     if key in compiled:
         return
-    source = ASTSource(kernel, signature, {(names.index(n),): v for n, v in constants.items()})
+    attributes = {(names.index(n),): [["tt.divisibility", 16]] for n in even}
+    source = ASTSource(kernel, signature, {(names.index(n),): v for n, v in constants.items()}, attributes)
     target = GPUTarget("cuda", CAPABILITY, 32)
     found = triton.compile(source, target=target, options={"num_warps": warps, "enable_fp_fusion": True})
     compiled[key] = f"{key[0]} {resources(found.asm['cubin'])} shared {found.metadata.shared}"
@@ -90,7 +98,7 @@ def main() -> None:
         for dtype in (torch.uint8, torch.uint16):
             raster.splat_loss(batch, bins, zeros(3), torch.zeros((2, 3, *size), dtype=dtype), 0.2)
     for features, hidden in ((4, 128), (2, 16)):
-        grid2, grid3 = HashGeometry.growing(2, features, 10, 4), HashGeometry.growing(3, features, 10, 4)
+        grid2, grid3 = HashGeometry.growing(2, features, 10, 8), HashGeometry.growing(3, features, 10, 8)
         inputs = grid2.width + grid3.width + 4
         layers = zeros(hidden, inputs), zeros(hidden), zeros(hidden, hidden), zeros(hidden)
         tables = zeros(grid2.total_entries, features), zeros(grid3.total_entries, features)

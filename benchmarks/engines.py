@@ -7,9 +7,10 @@
 
 Times are per frame, medians over the rounds; a GPU draws --batch frames per call, a CPU one. The floor of a stage is
 the larger of two times: the bytes it cannot avoid at the bandwidth of a plain copy, and its arithmetic at the rate of a
-float32 matrix product, both measured here first. "whole frame" is what a decoder does: place, field, draw to 8 bits.
-Other load on the machine slows the product too, and numpy's does not reach the peak of a CPU: a stage may then beat its
-floor. One row per stage is added to benchmarks/results/engines.csv.
+float32 matrix product, both measured here first. "whole frame" is what a decoder does: place, field, draw to 8 bits;
+on a GPU also "batches in a row", as a clip is decoded, each placed while the one before is drawn, "batches to the
+host", and "one frame", a batch of its own. Other load on the machine slows the product too, and numpy's does not reach
+the peak of a CPU: a stage may then beat its floor. One row per stage is added to benchmarks/results/engines.csv.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from __future__ import annotations
 import itertools
 import sys
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +26,8 @@ from tests.decoder.synthetic import PAPER_FIELD, make_file, make_header
 Call = Callable[[], object]
 PAIRS = 10.25  # Gaussians that touch a pixel: what a trained frame of Bunny has
 HIDDEN, FREQUENCIES = 128, 6
-ONCE = ("bits of mixtures", "optimiser")  # in a step of training, whatever the number of frames
+ONCE = ("bits of mixtures", "optimiser", "one frame")  # whatever the number of frames
+BATCHES, IN_A_ROW = 4, ("batches in a row", "batches to the host")
 
 
 @dataclass(frozen=True)
@@ -121,8 +123,9 @@ class Stages(ABC):
 
     def all(self) -> Iterator[Stage]:
         """The stages, one after the other."""
+        counts = dict.fromkeys(ONCE, 1) | dict.fromkeys(IN_A_ROW, BATCHES * self.frames)
         for name, call in self.calls():
-            yield Stage(name, call, 1 if name in ONCE else self.frames, *least_cost(name, self.inputs))
+            yield Stage(name, call, counts.get(name, self.frames), *least_cost(name, self.inputs))
 
 
 def least_cost(name: str, inputs: Inputs) -> tuple[float, float]:
@@ -151,6 +154,7 @@ def least_cost(name: str, inputs: Inputs) -> tuple[float, float]:
         "transfer to host": (3.0 * pixels, 0.0),
         "whole frame": (splat + 3 * pixels, network + forward),
     }
+    costs |= dict.fromkeys(("one frame", *IN_A_ROW), costs["whole frame"])
     return costs[name]
 
 
@@ -228,10 +232,18 @@ class GpuStages(Stages):
         yield from self.drawing()
         yield from self.fields()
         yield from self.training()
-        decoder = DeviceDecoder(StreamDecoder(self.inputs.clip(self.frames), backend="triton"))
-        positions = list(range(self.frames))
-        yield "whole frame", lambda: decoder.draw(positions)
+        yield from self.decoding()
         yield "transfer to host", self.transfer()
+
+    def decoding(self) -> Iterator[tuple[str, Call]]:
+        """Frames as a decoder draws them: a batch, one alone, batches one after the other, and those to the host."""
+        count = BATCHES * self.frames
+        decoder = DeviceDecoder(StreamDecoder(self.inputs.clip(count), backend="triton"), self.frames)
+        numbers = itertools.cycle(range(count))
+        yield "whole frame", lambda: decoder.draw(range(self.frames))
+        yield "one frame", lambda: decoder.draw([next(numbers)])
+        yield "batches in a row", lambda: deque(decoder.batches(range(count), count - 1), 0)
+        yield "batches to the host", lambda: deque(decoder.host_frames(range(count), count - 1), 0)
 
     def drawing(self) -> Iterator[tuple[str, Call]]:
         """Binning, drawing and its gradients."""

@@ -43,13 +43,13 @@ class DeviceGop:
         self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
 
     @property
-    def most_frames(self) -> int:
-        """Frames that a batch may have."""
+    def frames_that_fit(self) -> int:
+        """Frames of a batch for which there is memory, at least one."""
         of_pixel = DEEP_PIXEL_BYTES if self.prepared.deep else PIXEL_BYTES
         of_frame = math.prod(self.renderer.view.shape) * of_pixel + len(self.prepared.mean) * SPLAT_BYTES
         if self.prepared.plan is not None:
             of_frame += self.prepared.plan.device_plan.frame_bytes
-        return max(1, min(MOST_FRAMES, BATCH_BYTES // of_frame))
+        return max(1, BATCH_BYTES // of_frame)
 
     def splats(self, positions: Sequence[float]) -> Any:
         """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames."""
@@ -120,10 +120,11 @@ class Batch:
 class DeviceDecoder:
     """Draws the frames of a `StreamDecoder`, whose engine must be `triton`, in batches."""
 
-    def __init__(self, decoder: StreamDecoder) -> None:
-        """Raises BackendError where there is no GPU."""
+    def __init__(self, decoder: StreamDecoder, most_frames: int = 0) -> None:
+        """Batches of at most `most_frames`, 0 for the usual number. Raises BackendError where there is no GPU."""
         import torch
 
+        self._most_frames = most_frames or MOST_FRAMES
         self._torch, self._decoder = torch, decoder
         self._device = registry.triton().default_device()
         self._dtype = torch.uint8 if decoder.dtype is np.uint8 else torch.uint16
@@ -177,7 +178,7 @@ class DeviceDecoder:
                     part = []
                 gop = self._gop(renderer)
                 part.append(inside)
-                if len(part) == gop.most_frames:
+                if len(part) == min(self._most_frames, gop.frames_that_fit):
                     yield gop, part
                     part = []
         except GsvError:  # damage: what comes before it is shown

@@ -2,7 +2,8 @@
 """Numbers to the device and back without a wait for the device. Imports torch.
 
 Torch's own copies of arrays wait until everything that was started before is done, since the memory that a program owns
-may change or vanish; page-locked memory is kept until the copy is through. On the CPU a copy is done at once.
+may change or vanish; page-locked memory is kept until the copy is through. On the CPU a copy is done at once. Devices
+are named everywhere, since training makes the GPU the default one.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ def send(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:
     """Float32 copies of the arrays on the device, parts of one tensor that goes there in one transfer."""
     ends = np.cumsum([-(-array.size // _ALIGNED) * _ALIGNED for array in arrays], dtype=np.int64)
     on_gpu = device.type == "cuda"
-    packed = torch.empty(int(ends[-1]) if len(ends) else 0, pin_memory=on_gpu)
+    packed = torch.empty(int(ends[-1]) if len(ends) else 0, device="cpu", pin_memory=on_gpu)
     begins = [int(begin) for begin in (0, *ends[:-1])]
     for begin, array in zip(begins, arrays, strict=False):
         packed[begin : begin + array.size].numpy()[:] = array.ravel()
@@ -35,7 +36,8 @@ def send(arrays: Sequence[Array], device: torch.device) -> list[Tensor]:
 
 def send_indices(indices: Sequence[int], device: torch.device) -> Tensor:
     """[n] int64 on the device."""
-    return torch.tensor(indices, dtype=torch.int64, pin_memory=device.type == "cuda").to(device, non_blocking=True)
+    packed = torch.tensor(indices, dtype=torch.int64, device="cpu", pin_memory=device.type == "cuda")
+    return packed.to(device, non_blocking=True)
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +73,7 @@ def fetch(value: Tensor, stream: Any = None) -> Fetched:
         return Fetched(value, None)
     current = torch.cuda.current_stream(value.device)
     stream = current if stream is None else stream
-    copy = torch.empty(value.shape, dtype=value.dtype, pin_memory=True)
+    copy = torch.empty(value.shape, dtype=value.dtype, device="cpu", pin_memory=True)
     if stream != current:
         stream.wait_stream(current)
         value.record_stream(stream)

@@ -47,7 +47,7 @@ class NothingIsSent(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        made = func in (torch.tensor, torch.as_tensor) and found.is_cuda
+        made = func in (torch.tensor, torch.as_tensor, torch.Tensor.new_tensor) and found.is_cuda
         moved = func in (torch.Tensor.to, torch.Tensor.cuda) and found.is_cuda != args[0].is_cuda
         if made or moved:
             raise RuntimeError(f"{func.__name__} waits for the GPU")

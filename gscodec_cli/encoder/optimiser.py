@@ -22,8 +22,12 @@ class Optimiser:
         self._rates = [rate for _, rate in pairs]
         self._there: torch.optim.Optimizer | None = None
         if any(tensor.is_cuda for tensor in self._tensors):
-            groups = [{"params": [tensor], "lr": rate} for tensor, rate in pairs]
-            self._there = torch.optim.Adam(groups, betas=BETAS, eps=EPS, fused=True)
+            groups: dict[float, list[Tensor]] = {}  # each takes launches of its own
+            for tensor, rate in pairs:
+                groups.setdefault(rate, []).append(tensor)
+            self._rates = list(groups)
+            given = [{"params": tensors, "lr": rate} for rate, tensors in groups.items()]
+            self._there = torch.optim.Adam(given, betas=BETAS, eps=EPS, fused=True)
             return
         arrays = [tensor.detach().numpy() for tensor in self._tensors]
         beta1, beta2 = BETAS

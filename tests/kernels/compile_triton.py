@@ -122,7 +122,8 @@ def main() -> None:
         placed = training.place(settings, rows, zeros(9 if used else 1), params)
         training.place_backward(settings, rows, zeros(9 if used else 1), params, placed)
     for steps in (zeros(3), zeros(9, 3), 7):
-        quantise.quantise([zeros(9, 3)], [steps], 5)
+        for seed in (None, 5):
+            quantise.quantise([zeros(9, 3)], [steps], seed)
     print("\n".join(sorted(compiled.values())))
 
 

@@ -72,6 +72,25 @@ def test_noise_is_the_same_on_every_engine_and_for_any_number_of_threads(cpu):
     np.testing.assert_array_equal(found, kernels.quantise([x[:9], x], [4, step], 99, threads=1)[1])
 
 
+@pytest.mark.parametrize("seed", [None, 2**63 + 7])
+def test_arrays_of_one_call_are_the_same_on_a_gpu(gpu, seed):
+    arrays = [values_of(2100, 2), values_of(7), values_of(40, 3), np.zeros((0, 2), np.float32), values_of(1024)]
+    steps = [127, 1, steps_of(3), 7, 2**20]
+    exact = kernels.quantise(arrays, steps, seed, backend="reference")
+    for found, expected in zip(kernels.quantise(arrays, steps, seed), exact, strict=True):
+        close = 0 if seed is None else 2e-7 * np.abs(expected).max(initial=0)  # a sum with noise is rounded
+        np.testing.assert_allclose(found, expected, rtol=0, atol=close)
+
+
+@pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf])
+def test_an_array_that_is_not_finite_has_no_step(gpu, bad):
+    x, other = values_of(1500), values_of(6, 2)
+    x[1300] = bad
+    spoilt, whole = kernels.quantise([x, other], [7, 7])
+    assert np.isnan(spoilt).all()
+    np.testing.assert_array_equal(whole, kernels.quantise([other], [7])[0])
+
+
 def test_quantise_function(cpu):
     x = torch.from_numpy(values_of(20, 3)).requires_grad_()
     table = torch.from_numpy(values_of(12, 2)).requires_grad_()

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from tests.fuzz.targets import Target, targets
 
-REPORT = 600.0  # seconds between counts of a long run
+REPORT = 120.0  # seconds between counts of a long run
 
 
 class Tally:

@@ -9,7 +9,7 @@ import struct
 from gscodec.format.schema import DESCRIPTORS
 
 SMALL = (0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 31, 32, 63, 64, 127, 128, 255, 256, 1023, 1024, 4095, 4096, 65535, 65536)
-LARGE = tuple((1 << bits) + more for bits in (20, 24, 31, 32, 48, 63, 64) for more in (-1, 0))
+LARGE = tuple((1 << bits) + more for bits in (20, 24, 31, 32, 48, 63, 64) for more in (-2, -1, 0, 1))
 FLOATS = (0.0, -0.0, 1.0, -1.0, 0.5, 1e-45, 1e-38, 3.4e38, -3.4e38, 1e20, float("inf"), float("nan"), 2.0**-14, 16384.0)
 Field = tuple[int, int, str]  # offset, length, descriptor
 

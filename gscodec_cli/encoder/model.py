@@ -181,13 +181,12 @@ class GopModel:
         """Go back to a `state`."""
         self.params, self.carried = dict(state[0]), state[1]
 
-    @property
     def maps(self) -> Tensor:
         """[T, 2, 3] where the camera, which must be there, takes means in each frame, as decoder.camera says."""
         return self.params["camera"].detach() / self._border()
 
-    @maps.setter
-    def maps(self, maps: Tensor) -> None:
+    def set_maps(self, maps: Tensor) -> None:
+        """Let a camera take means where `maps` say."""
         self.params["camera"] = maps * self._border()
 
     def _border(self) -> Tensor:

@@ -106,13 +106,13 @@ class Trainer:
         self.gap = widest_gap(self.model)
         if "camera" in self.model.params and stage.coding is Coding.CARRIED:
             # what is born next, and what is coded in the end, moves by the camera that was trained
-            self.take_camera(coded_camera(home.array_of(self.model.maps), self.model.size))
+            self.take_camera(coded_camera(home.array_of(self.model.maps()), self.model.size))
 
     def take_camera(self, camera: CameraData) -> None:
         """Let a camera take the model's means, and lead what is born, from now on."""
         assert self.scene is not None
         self.scene = replace(self.scene, camera=camera)
-        self.model.maps = home.tensor_of(lines_of(camera, self.model.size))
+        self.model.set_maps(home.tensor_of(lines_of(camera, self.model.size)))
 
     def _backward(self, index: int, stage: Stage, lattice: Lattice | None) -> None:
         """Gradients of the loss on one frame, or on a lattice of its pixels."""

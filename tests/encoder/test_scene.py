@@ -80,7 +80,7 @@ def test_the_camera_is_trained_where_the_flow_has_missed_it():
     assert trainer.scene is not None
     assert trainer.scene.camera is not None
     found = lines_of(trainer.scene.camera, SIZE)
-    np.testing.assert_array_equal(found, trainer.model.maps.numpy())  # what is coded is what was trained
+    np.testing.assert_array_equal(found, trainer.model.maps().numpy())  # what is coded is what was trained
     miss = found[:, :, 0] - maps[:, :, 0]
     # where the picture as a whole is, and goes, the Gaussians say too
     times = np.stack([np.ones(frames), np.arange(frames)], 1)

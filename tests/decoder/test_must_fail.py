@@ -19,7 +19,7 @@ def test_whole_decode_refuses(path):
         for index in range(decoder.frame_count):
             decoder.frame(index)
     code = getattr(caught.value, "code", "") or "limit"
-    assert code in (path.stem.removeprefix("x_"), "limit")
+    assert code in (path.stem.removeprefix("x_").partition("_")[0], "limit")
 
 
 def test_there_are_vectors():

@@ -141,7 +141,7 @@ def test_a_camera_is_coded_and_what_is_predicted_goes_on_from_where_it_was(tmp_p
     # Nothing but the camera moves, so what goes on is where it is expected, whatever the camera did before.
     header = reader.header
     expected = predict(records[0], records[1].carried, 6, np.full(records[1].carried_count, 30), header, Place())
-    missed = np.abs(records[1].mean.grid[: records[1].carried_count] - expected.mean.grid)
+    missed = np.abs(records[1].mean.grid[: records[1].carried_count] - expected.means(records[1].motion, Place()))
     assert records[1].carried_count > 150
     assert np.median(missed) <= 2  # grid positions, half a pixel
     _, without = _encode(clip, **options, camera=False)

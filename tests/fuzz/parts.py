@@ -117,6 +117,8 @@ class GopReader:
         return "read"
 
     def _write(self, record: GopRecord, header: SequenceHeader, before: GopRecord | None) -> None:
+        if record.carried is not None and before and record.first_frame != before.first_frame + before.frame_count:
+            return  # that a GoP follows the one before it is for the index to say (C-6.13-3); the writer insists on it
         try:
             payload, _ = write_gop(record, header, before)
         except FormatError:  # Gaussians that had just enough bytes

@@ -6,6 +6,8 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -167,3 +169,13 @@ def test_a_run_goes_on_until_there_were_enough_inputs(tmp_path, by_name, capsys)
     assert run.run_plain([by_name["chunk"], by_name["plane"]], tally) == 0
     assert 700 <= tally.total < 1000
     assert f"{tally.total} inputs in" in capsys.readouterr().out
+
+
+def test_a_gop_that_does_not_follow_the_one_before_is_not_written_anew(monkeypatch):
+    """It can be read, since only the index knows where GoPs begin; the writer insists on it."""
+    reader = ContainerReader(base("chain"))
+    before, record = reader.read_gop(0), reader.read_gop(1)
+    later = replace(record, first_frame=record.first_frame + 1)
+    monkeypatch.setattr(parts, "read_gop", lambda *arguments, **options: (later, SimpleNamespace(total=0)))
+    monkeypatch.setattr(parts, "is_chosen", lambda *arguments: True)
+    assert parts.GopReader([(reader.header, before)]).read(b"") == "read"

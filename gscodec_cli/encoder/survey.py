@@ -21,6 +21,13 @@ from gscodec_cli.video.reader import VideoSource
 CRF = 26.0
 LONGEST_SIDE = 640  # px; larger pictures are surveyed at a fraction of their size
 SHARED_ALIKE = 0.3  # of the bits are shared by length alone: x264's needs are not quite ours
+X264 = (
+    "keyint=infinite:min-keyint=8:scenecut=40:threads=1:bframes=0"
+    # Without headers no text in which x264 names its settings, longer than a small picture, is in the first packet.
+    ":repeat-headers=0"
+    # Its macroblock tree for AVX-512 reads beyond narrow pictures, where anything may lie: sizes change now and then.
+    ":cpu-independent=1"
+)
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,7 @@ def _encode(source: VideoSource, crf: float, starts: Sequence[int]) -> Survey:
         "preset": "veryfast",
         "crf": f"{crf:.1f}",
         "forced-idr": "1",
-        # Without headers no text in which x264 names its settings, longer than a small picture, is in the first packet.
-        "x264-params": "keyint=infinite:min-keyint=8:scenecut=40:threads=1:bframes=0:repeat-headers=0",
+        "x264-params": X264,
     }
     forced = frozenset(starts)
     bits, scenes = [], []

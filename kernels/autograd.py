@@ -208,25 +208,30 @@ class FieldFunction(torch.autograd.Function):
     """The field's heads before scaling, at one time for all points.
 
     apply(xy [N, 2], t, table2, table3, w1, b1, w2, b2, w_mean, b_mean, w_colour, b_colour, geometry2, geometry3,
-    input_scale, frequency_count, threads=0) -> (dmean_raw [N, 2], dcolour_raw [N, 3]). Differentiable in the ten
-    tables and weights, not in xy and t. Source: `field.field_forward`.
+    input_scale, frequency_count, threads=0, sample=slice(None)) -> (dmean_raw [N, 2], dcolour_raw [N, 3]).
+    Differentiable in the ten tables and weights, not in xy and t. Source: `field.field_forward`. The gradients are
+    estimated from the points of `sample` alone, scaled to stand for all; on a GPU all points are taken.
     """
 
     @staticmethod
     def forward(ctx: Any, xy: Tensor, t: float, *arguments: Any) -> tuple[Tensor, Tensor]:
-        tensors, settings, threads = arguments[:10], arguments[10:14], arguments[14] if arguments[14:] else 0
+        tensors, settings, ctx.extra = arguments[:10], arguments[10:14], len(arguments) - 10
+        ctx.threads = arguments[14] if arguments[14:] else 0
+        ctx.sample = arguments[15] if arguments[15:] else slice(None)
         ctx.save_for_backward(xy, *tensors)
-        ctx.t, ctx.settings, ctx.threads = float(t), settings, threads
-        dmean, dcolour = field_forward(_field_weights(tensors, settings), _numpy(xy), ctx.t, threads=threads)
+        ctx.t, ctx.settings = float(t), settings
+        dmean, dcolour = field_forward(_field_weights(tensors, settings), _numpy(xy), ctx.t, threads=ctx.threads)
         return torch.from_numpy(dmean), torch.from_numpy(dcolour)
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
         xy, *tensors = ctx.saved_tensors
         weights = _field_weights(tensors, ctx.settings)
-        found = field_backward(weights, _numpy(xy), ctx.t, *map(_numpy, grads), threads=ctx.threads)
+        at, *heads = (_numpy(values[ctx.sample]) for values in (xy, *grads))
+        found = field_backward(weights, at, ctx.t, *heads, threads=ctx.threads)
+        share = max(1, len(xy)) / max(1, len(at))
         shaped = [torch.from_numpy(grad).view_as(tensor) for grad, tensor in zip(found, tensors, strict=True)]
-        return None, None, *shaped, None, None, None, None, None
+        return None, None, *(grad if share == 1 else grad.mul_(share) for grad in shaped), *[None] * ctx.extra
 
 
 def _field_weights(tensors: Sequence[Tensor], settings: Sequence[Any]) -> FieldWeights:

@@ -122,6 +122,19 @@ def test_field_function(cpu):
     assert_same_gradients(ours, plain)
 
 
+def test_gradients_of_a_field_from_a_sample_are_those_of_its_points(cpu):
+    weights = make_field(9)
+    xy = torch.from_numpy(np.random.default_rng(10).uniform(0, 1, (130, 2)).astype(np.float32))
+    settings = weights.geometry2, weights.geometry3, weights.input_scale, weights.frequency_count
+    ours, plain, sample = leaves(*weights.tensors), leaves(*weights.tensors), slice(1, None, 3)
+    heads = FieldFunction.apply(xy, 0.6, *ours, *settings, 1, sample)
+    assert len(heads[0]) == len(xy)
+    (heads[0].square().sum() + heads[1].sum()).backward()
+    some = torch_ref.field_heads(xy[sample], 0.6, plain, *settings)
+    ((some[0].square().sum() + some[1].sum()) * (len(xy) / len(some[0]))).backward()
+    assert_same_gradients(ours, plain)
+
+
 def test_tensors_with_strides_are_taken():
     scene = make_scene(11, 20, (15, 16))
     mean, conic, feature = (torch.from_numpy(array.T.copy()).T.requires_grad_() for array in scene.arrays)

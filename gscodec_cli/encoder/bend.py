@@ -16,8 +16,9 @@ from torch.nn import functional
 
 from gscodec_cli.encoder.camera import Scene, steadied
 from gscodec_cli.encoder.flow import Floats, lines_along
+from gscodec_cli.encoder.hash_field import FIELD_TENSORS
 from gscodec_cli.encoder.home import array_of, tensor_of
-from gscodec_cli.encoder.model import FIELD_TENSORS, MEAN_SCALE, GopModel
+from gscodec_cli.encoder.model import MEAN_SCALE, GopModel
 
 POINTS = 6000  # whose paths are looked at
 ROUNDS = (1e-2, 5e-3, 2e-3)  # learning rate of each round; between them the lines are fitted anew

@@ -20,9 +20,9 @@ from gscodec_cli.encoder.bend import ROUNDS, teach
 from gscodec_cli.encoder.camera import Scene, moved_by, steadied
 from gscodec_cli.encoder.compression import MOTION_STEP
 from gscodec_cli.encoder.flow import Floats
+from gscodec_cli.encoder.hash_field import FIELD_TENSORS
 from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import (
-    FIELD_TENSORS,
     MEAN_SCALE,
     WINDOW_EDGE,
     Carried,

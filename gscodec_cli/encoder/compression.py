@@ -13,7 +13,8 @@ from enum import Enum
 import torch
 from torch import Tensor
 
-from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, field_geometries, margin_of, norm
+from gscodec_cli.encoder.hash_field import FIELD_TENSORS, field_geometries
+from gscodec_cli.encoder.model import GopModel, margin_of, norm
 from gscodec_cli.encoder.quantise import Symmetric, Uniform, fake_symmetric
 from gscodec_cli.encoder.rate_model import RateModel
 from gscodec_cli.encoder.rvq import COMMITMENT, EntropyConstrained, ResidualVector

@@ -27,15 +27,14 @@ from gscodec.format.records import (
     WindowData,
 )
 from gscodec_cli.encoder.compression import WINDOW_DENOMINATOR, Compression
+from gscodec_cli.encoder.hash_field import FIELD_TENSORS, field_geometries
 from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import (
     BLEND_EPSILON,
     COLOUR_SCALE,
-    FIELD_TENSORS,
     MEAN_SCALE,
     WINDOW_EDGE,
     GopModel,
-    field_geometries,
 )
 from gscodec_cli.encoder.quantise import Uniform
 

@@ -24,8 +24,8 @@ from gscodec_cli.encoder.carry import Reference, predicted_model, reference_of
 from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
+from gscodec_cli.encoder.hash_field import new_field
 from gscodec_cli.encoder.home import Home, generator, tensor_of
-from gscodec_cli.encoder.model import new_field
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim

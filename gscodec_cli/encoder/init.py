@@ -11,8 +11,9 @@ from torch.nn import functional
 
 from gscodec_cli.encoder.bend import Bend, bend_of
 from gscodec_cli.encoder.camera import Scene
+from gscodec_cli.encoder.hash_field import new_field
 from gscodec_cli.encoder.home import array_of, tensor_of
-from gscodec_cli.encoder.model import WINDOW_EDGE, GopModel, new_field, ycc
+from gscodec_cli.encoder.model import WINDOW_EDGE, GopModel, ycc
 from gscodec_cli.encoder.tools import Tools
 
 UNIFORM_SHARE = 0.3  # share of the first Gaussians that is spread evenly; the rest follows the gradient

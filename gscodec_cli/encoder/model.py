@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gscodec.kernels import HashGeometry, PlaceSettings, active_windows
+from gscodec.kernels import PlaceSettings, active_windows
 from gscodec.kernels.autograd import FieldFunction, Place, Rasterize, SplatLoss
-from gscodec_cli.encoder.tools import HashLayout, Tools
+from gscodec_cli.encoder.hash_field import ALL, FIELD_TENSORS, field_geometries, sample_of
+from gscodec_cli.encoder.tools import Tools
 
 if TYPE_CHECKING:
     from gscodec_cli.encoder.lattice import Lattice
@@ -47,43 +48,7 @@ def ycc(like: Tensor) -> Tensor:
     return constant(_YCC_ROWS, like.device) if like.is_cuda else YCC
 
 
-def field_geometries(layout: HashLayout) -> tuple[HashGeometry, HashGeometry]:
-    """The 2D spatial and the 3D spatio-temporal grid of a layout."""
-    size, resolutions = layout.log2_table_size, layout.resolutions()
-    flat = HashGeometry.create(2, layout.features_2d, size, resolutions)
-    return flat, HashGeometry.create(3, layout.features_3d, size, resolutions)
-
-
-FIELD_POINTS, FIELD_EVERY = 4096, 4  # Gaussians from which the field's gradient is told; at least every fourth is
-_ALL = slice(None)
 GAUSSIAN_PARAMS = ("mean", "shape", "colour", "motion", "drift", "window")
-FIELD_TENSORS = ("table2", "table3", "w1", "b1", "w2", "b2", "w_mean", "b_mean", "w_colour", "b_colour")
-
-
-def new_field(layout: HashLayout, generator: torch.Generator) -> dict[str, Tensor]:
-    """A hash field that starts as no deformation at all.
-
-    Small random tables, He-initialised layers, heads close to zero.
-    """
-    geometry2, geometry3 = field_geometries(layout)
-    width = layout.hidden_width
-    inputs = layout.levels * (layout.features_2d + layout.features_3d) + 2 * layout.frequencies
-
-    def uniform(shape: tuple[int, ...], bound: float) -> Tensor:
-        return (torch.rand(shape, generator=generator) * 2 - 1) * bound
-
-    return {
-        "table2": uniform((sum(geometry2.entries), layout.features_2d), 1e-2),
-        "table3": uniform((sum(geometry3.entries), layout.features_3d), 1e-2),
-        "w1": uniform((width, inputs), math.sqrt(6 / inputs)),
-        "b1": torch.zeros(width),
-        "w2": uniform((width, width), math.sqrt(6 / width)),
-        "b2": torch.zeros(width),
-        "w_mean": uniform((2, width), 1e-3),
-        "b_mean": torch.zeros(2),
-        "w_colour": uniform((3, width), 1e-3),
-        "b_colour": torch.zeros(3),
-    }
 
 
 @dataclass
@@ -254,7 +219,7 @@ class GopModel:
         if tools.field is not None and not still:
             mean = view["mean"].detach()
             mean = mean if active is None else mean[active]
-            moving[3:] = self.field_at(mean, index, view, threads, _field_sample(len(mean)))
+            moving[3:] = self.field_at(mean, index, view, threads, sample_of(len(mean)))
         settings = PlaceSettings(
             index, WINDOW_EDGE, MEAN_SCALE, COLOUR_SCALE, _rows(tools), self.log_shape, tools.normalised
         )
@@ -276,7 +241,7 @@ class GopModel:
         return view["background"] @ ycc(view["background"]) if self.tools.ycc else view["background"]
 
     def field_at(
-        self, canonical: Tensor, index: float, view: dict[str, Tensor], threads: int, sample: slice = _ALL
+        self, canonical: Tensor, index: float, view: dict[str, Tensor], threads: int, sample: slice = ALL
     ) -> tuple[Tensor, Tensor]:
         """Output of the field's two heads, [N, 2] and [N, 3], for canonical means at frame position `index`.
 
@@ -290,16 +255,6 @@ class GopModel:
         tensors = [view[name] for name in FIELD_TENSORS]
         geometry = (geometry2, geometry3, layout.input_scale, layout.frequencies)
         return FieldFunction.apply(xy, time, *tensors, *geometry, threads, sample)
-
-
-def _field_sample(count: int) -> slice:
-    """Every second, third or fourth of many Gaussians, from a random one on.
-
-    They tell the field's few thousand numbers where to go as well as all of them: of 44 000 Gaussians every fourth cost
-    nothing that could be measured, and saved a fifth of the time.
-    """
-    every = min(FIELD_EVERY, count // FIELD_POINTS)
-    return slice(int(torch.randint(every, (), device="cpu")), None, every) if every > 1 else _ALL
 
 
 def _rows(tools: Tools) -> tuple[tuple[float, float, float], ...]:

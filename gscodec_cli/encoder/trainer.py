@@ -18,9 +18,10 @@ from gscodec_cli.encoder import home
 from gscodec_cli.encoder.bend import bend_of, learn_bends
 from gscodec_cli.encoder.camera import Scene, coded_camera, lines_of
 from gscodec_cli.encoder.compression import Coding, Compression
+from gscodec_cli.encoder.hash_field import FIELD_TENSORS
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, follow
 from gscodec_cli.encoder.lattice import Lattice, random_lattices, widest_gap
-from gscodec_cli.encoder.model import FIELD_TENSORS, GopModel, keep_in_range
+from gscodec_cli.encoder.model import GopModel, keep_in_range
 from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.tools import Effort

@@ -32,12 +32,14 @@ def test_from_the_first_moment_on(clip, tmp_path, delay):
         deadline = time.monotonic() + 30
         while not catches(process.pid, signal.SIGTERM) and time.monotonic() < deadline:
             pass
+        begun = time.monotonic()
         time.sleep(delay)
         process.send_signal(signal.SIGTERM)
+        waited = time.monotonic() - begun  # on a busy machine much longer than asked for
         message = process.stderr.read().decode()
         code = process.wait(60)
     if code == 0:  # it had ended before
-        assert delay > 0.05
+        assert waited > 0.05
         assert (message, (tmp_path / "a.mp4").exists()) == ("", True)
         return
     assert (code, message) == (130, "gsv: interrupted\n")

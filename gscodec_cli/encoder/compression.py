@@ -15,7 +15,7 @@ from torch import Tensor
 
 from gscodec_cli.encoder.hash_field import FIELD_TENSORS, field_geometries
 from gscodec_cli.encoder.model import GopModel, margin_of, norm
-from gscodec_cli.encoder.quantise import Symmetric, Uniform, fake_symmetric
+from gscodec_cli.encoder.quantise import Symmetric, Uniform, fake
 from gscodec_cli.encoder.rate_model import RateModel
 from gscodec_cli.encoder.rvq import COMMITMENT, EntropyConstrained, ResidualVector
 from gscodec_cli.encoder.tools import Tools
@@ -79,66 +79,68 @@ class Compression:
 
     def view(self, coding: Coding) -> dict[str, Tensor]:
         """The model's parameters as the decoder will see them, with gradients."""
-        params, tools = self.model.params, self.model.tools
-        view = dict(params)
-        self._coded = {}
-        if tools.window:
-            view["window"] = self._window(params["window"], coding)
-        if tools.motion_degree:
-            view["motion"] = self._fake("motion", params["motion"], coding)
-        view["mean"] = self._mean(params["mean"], view, coding)
-        view["shape"] = self._fake("shape", params["shape"], coding)
+        params = self.model.params
+        planes = [name for name in ("mean", "shape", "window", "motion") if name in params]
+        field = self.field if coding is not Coding.CARRIED else ()
+        view = {**params, **self._rounded({name: params[name] for name in (*planes, *field)}, coding)}
+        if "window" in view:
+            view["window"] = self._with_known_births(view["window"])
         size = self.norms(view)
         # The amplitude is rounded at the norm that the decoder knows, that of the quantised shape.
-        view["colour"] = self._fake("amplitude", params["colour"] * size, coding) / size
-        if tools.drift:
-            view["drift"] = self._fake("drift", params["drift"] * size, coding) / size
-        if coding is not Coding.CARRIED:
-            view.update(fake_symmetric(self.field, params, coding is Coding.NOISE))
+        weights = {"amplitude": params["colour"] * size}
+        if "drift" in params:
+            weights["drift"] = params["drift"] * size
+        amplitudes = self._rounded(weights, coding)
+        view["colour"] = amplitudes["amplitude"] / size
+        if "drift" in amplitudes:
+            view["drift"] = amplitudes["drift"] / size
+        self._remember(view, amplitudes, coding)
         return view
 
-    def _fake(self, name: str, x: Tensor, coding: Coding) -> Tensor:
-        """What decoding gives for x [N, ..., C]; remembered for `rate`, what is carried by its change."""
-        quantiser, carried = getattr(self, name), self.model.carried
-        value = self._rounded(quantiser, x, coding)
-        if not isinstance(quantiser, ResidualVector):
-            first = 0
+    def _rounded(self, tensors: dict[str, Tensor], coding: Coding) -> dict[str, Tensor]:
+        """Tensors rounded, or with noise, or as they are; what is carried is always rounded: most should not change."""
+        quantisers = {name: self.field[name] if name in self.field else getattr(self, name) for name in tensors}
+        carried = self.model.carried
+        if carried is None or coding is Coding.ROUND:
+            return fake(quantisers, tensors, coding is Coding.NOISE)
+        planes = [name for name in tensors if name not in self.field]
+        old = fake(quantisers, {name: tensors[name][: carried.count] for name in planes}, noise=False)
+        new = {**tensors, **{name: tensors[name][carried.count :] for name in planes}}
+        if coding is Coding.NOISE:
+            new = fake(quantisers, new, noise=True)
+        return {name: torch.cat([old[name], x]) if name in old else x for name, x in new.items()}
+
+    def _remember(self, view: dict[str, Tensor], amplitudes: dict[str, Tensor], coding: Coding) -> None:
+        """Keep for `rate` what of a view is coded: of what is carried its change."""
+        self._coded = {}
+        carried, planes = self.model.carried, {"shape": view["shape"], **amplitudes}
+        planes.update({name: view[name] for name in ("window", "motion") if name in view})
+        first = 0
+        if carried is not None:
+            first = carried.count
+            expected = carried.means(view.get("motion", carried.motion), view.get("window"), self.model.frames)
+            self._code("mean change", view["mean"][:first] - self._on_grid(expected), self.mean)
+        for name, value in planes.items():
+            quantiser = getattr(self, name)
+            if isinstance(quantiser, ResidualVector):
+                continue
             if carried is not None:
-                first = carried.count
-                self._code(name + " change", value[:first] - getattr(carried, name), quantiser)
+                change = value[:first, 1:] if name == "window" else value[:first] - getattr(carried, name)
+                self._code(name + " change", change, quantiser)
             if coding is not Coding.CARRIED:
                 self._code(name, value[first:], quantiser)
-        return value
 
-    def _rounded(self, quantiser: Uniform | ResidualVector | EntropyConstrained, x: Tensor, coding: Coding) -> Tensor:
-        """x rounded, or with noise, or as it is; what is carried is always rounded: most of it should not change."""
-        if self.model.carried is None or coding is Coding.ROUND:
-            return quantiser.fake(x, coding is Coding.NOISE)
-        count = self.model.carried.count
-        rest = x[count:] if coding is Coding.CARRIED else quantiser.fake(x[count:], noise=True)
-        return torch.cat([quantiser.fake(x[:count], noise=False), rest])
+    def _with_known_births(self, window: Tensor) -> Tensor:
+        """Windows [N, 2]; those of what is carried began when they did."""
+        carried = self.model.carried
+        if carried is None:
+            return window
+        known = torch.stack([carried.birth, window[: carried.count, 1]], 1)
+        return torch.cat([known, window[carried.count :]])
 
     def _code(self, name: str, x: Tensor, quantiser: Uniform | EntropyConstrained) -> None:
         if x.numel():
             self._coded[name] = (x.reshape(-1, x.shape[-1]), quantiser.step()[: x.shape[-1]])
-
-    def _window(self, x: Tensor, coding: Coding) -> Tensor:
-        value, carried = self._rounded(self.window, x, coding), self.model.carried
-        count = 0
-        if carried is not None:
-            count = carried.count
-            value = torch.cat([torch.stack([carried.birth, value[:count, 1]], 1), value[count:]])
-            self._code("window change", value[:count, 1:], self.window)
-        if coding is not Coding.CARRIED:
-            self._code("window", value[count:], self.window)
-        return value
-
-    def _mean(self, x: Tensor, view: dict[str, Tensor], coding: Coding) -> Tensor:
-        value, carried = self._rounded(self.mean, x, coding), self.model.carried
-        if carried is not None:
-            expected = carried.means(view.get("motion", carried.motion), view.get("window"), self.model.frames)
-            self._code("mean change", value[: carried.count] - self._on_grid(expected), self.mean)
-        return value
 
     def _on_grid(self, mean: Tensor) -> Tensor:
         """Means [M, 2] rounded, and moved to the edge of the grid where they lie outside, as predictions are."""

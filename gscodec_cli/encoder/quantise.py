@@ -2,12 +2,13 @@
 """Quantisers that can be trained through: uniform scalar ones (paper 001, appendix C, eq. 10); `rvq` has the residual
 vector quantisers.
 
-Each has one interface: `fake(x, noise)`, of the field's tensors `fake_symmetric`, gives what the decoder will see, with
-gradients passed straight through (or with uniform noise of one step in place of rounding); `symbols(x)` gives the
-integers of SPEC 5. Knows tensors, not bytes.
+`fake` gives what the decoder will see, with gradients passed straight through, or uniform noise of one step in place of
+rounding; `symbols(x)` of each quantiser gives the integers of SPEC 5. Knows tensors, not bytes.
 """
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -104,10 +105,17 @@ class Symmetric:
         return [torch.round(x[a:b] / s).long() for (a, b), s in zip(self.parts, self.steps(x), strict=True)]
 
 
-def fake_symmetric(quantisers: dict[str, Symmetric], tensors: dict[str, Tensor], noise: bool) -> dict[str, Tensor]:
-    """What decoding gives for each of the tensors that has a quantiser, in one call."""
-    if not quantisers:
-        return {}
-    steps = [(quantiser.parts, quantiser.limit) for quantiser in quantisers.values()]
-    values = Quantise.apply(steps, _seed(noise), 0, *(tensors[name] for name in quantisers))
-    return dict(zip(quantisers, values, strict=True))
+def fake(quantisers: dict[str, Any], tensors: dict[str, Tensor], noise: bool) -> dict[str, Tensor]:
+    """What decoding gives for each of the tensors, or noise in its place; in one call where steps are not trained."""
+    steps = {name: known for name in tensors if (known := _known_steps(quantisers[name])) is not None}
+    given = [tensors[name] for name in steps]
+    values = Quantise.apply(list(steps.values()), _seed(noise), 0, *given) if given else ()
+    found = dict(zip(steps, values, strict=True))
+    return {name: found[name] if name in found else quantisers[name].fake(x, noise) for name, x in tensors.items()}
+
+
+def _known_steps(quantiser: Any) -> Tensor | tuple[Any, int] | None:
+    """Steps as `Quantise` takes them, None where they are trained."""
+    if isinstance(quantiser, Symmetric):
+        return quantiser.parts, quantiser.limit
+    return quantiser.fixed_step if isinstance(quantiser, Uniform) else None

@@ -103,7 +103,7 @@ MAIN = Profile(
         rvq_codebook=64,
         amplitude_step=0.2,
         rate_slope=0.02,
-        spare=0.5,
+        spare=0.7,
     ),
     efforts={
         "ultrafast": Effort(60, 300, 500, 3e-2, 5e-3),

@@ -17,7 +17,6 @@ from gscodec.format.prediction import predict
 from gscodec.format.records import RvqQuantiser
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder import EncodeOptions, encode
-from gscodec_cli.encoder import survey as surveyor
 from gscodec_cli.encoder.compression import Coding
 from gscodec_cli.encoder.division import Division, key_gops
 from gscodec_cli.encoder.export import export_gop
@@ -25,7 +24,7 @@ from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.options import resolve
 from gscodec_cli.encoder.pipeline import END_BYTES, Encode, sequence_header
 from gscodec_cli.encoder.rate import CountAim, Meter
-from gscodec_cli.encoder.survey import Survey, split
+from gscodec_cli.encoder.survey import X264, Survey, split, survey
 from gscodec_cli.metrics.psnr import psnr
 from gscodec_cli.video.reader import open_video
 
@@ -234,7 +233,7 @@ def test_scene_cuts_are_found_and_bits_shared_by_need(tmp_path):
     flat = [np.full((128, 128, 3), 90, np.uint8)] * 10
     for i, picture in enumerate([*flat, *panned]):
         av.VideoFrame.from_ndarray(picture, format="rgb24").to_image().save(tmp_path / f"{i:03d}.png")
-    look = surveyor.survey(open_video(tmp_path), None)
+    look = survey(open_video(tmp_path), None)
     assert look.scenes == (0, 10)
     calm, noisy = look.weights([range(0, 10), range(10, 20)])
     assert noisy + calm == pytest.approx(1)
@@ -246,12 +245,12 @@ def test_the_text_of_x264_about_itself_is_no_bits_of_a_frame(tmp_path):
         av.VideoFrame.from_ndarray(np.full((32, 32, 3), 90, np.uint8), format="rgb24").to_image().save(
             tmp_path / f"{i:03d}.png"
         )
-    assert max(surveyor.survey(open_video(tmp_path), None).bits) < 500  # the text alone is 5000
+    assert max(survey(open_video(tmp_path), None).bits) < 500  # the text alone is 5000
 
 
 def test_bits_of_a_survey_are_the_same_on_every_processor(tmp_path, monkeypatch):
     """x264 for what all processors have is what it is for this one: also nothing is read beyond narrow pictures."""
     source = open_video(write_clip(tmp_path / "clip.mkv", moving_disc(12)))
-    here = surveyor.survey(source, 2.0, (0, 4, 8))
-    monkeypatch.setattr(surveyor, "X264", surveyor.X264 + ":asm=0")
-    assert surveyor.survey(source, 2.0, (0, 4, 8)) == here
+    here = survey(source, 2.0, (0, 4, 8))
+    monkeypatch.setattr("gscodec_cli.encoder.survey.X264", X264 + ":asm=0")
+    assert survey(source, 2.0, (0, 4, 8)) == here

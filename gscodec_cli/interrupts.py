@@ -1,15 +1,23 @@
 # SPDX-License-Identifier: MIT
 """Ctrl-C and SIGTERM end the program the same way, from its first moment on. Imports the standard library only."""
 
+import os
+import select
 import signal
 from typing import Any
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
 _caught: list[int] = []
+_woken: list[int] = []  # the end of a pipe at which a signal arrives, however late Python gets to know of it
 
 
 def catch_interrupts() -> None:
     """Make Ctrl-C and SIGTERM a KeyboardInterrupt, once: what comes after it must not disturb the cleaning up."""
+    if os.name == "posix" and not _woken:
+        end, begin = os.pipe()
+        os.set_blocking(begin, False)
+        signal.set_wakeup_fd(begin)
+        _woken.append(end)
     for number in _NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
@@ -34,3 +42,13 @@ def stop_if_interrupted() -> None:
     """
     if _caught:
         raise KeyboardInterrupt
+
+
+def wait_for_bytes(descriptor: int) -> None:
+    """Wait until `descriptor` has bytes or has ended. Raises KeyboardInterrupt where one of the signals has come.
+
+    A read that is begun just after a signal has come would wait on.
+    """
+    if _woken:
+        select.select([descriptor, *_woken], [], [])
+    stop_if_interrupted()

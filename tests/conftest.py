@@ -6,12 +6,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+# Before numpy and torch are imported: for the small arrays of tests their threads only wait for each other, on a busy
+# machine for very long. The kernels of this project, whose threads are tested, have their own.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import pytest
 
 from gscodec.kernels.registry import gpu_missing
 
-# Before torch is imported: its idle threads would otherwise spin and, on a busy machine, starve the ones that work.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 # Before triton is imported: without a GPU its kernels are interpreted, which is slow and gives the same numbers.
 if gpu_missing():
     os.environ.setdefault("TRITON_INTERPRET", "1")

@@ -22,6 +22,7 @@ from gscodec_cli.decoder.reconstruct import GopRenderer, make_view
 from gscodec_cli.decoder.source import Source, name_of, open_source
 from gscodec_cli.decoder.timeline import Timeline
 from gscodec_cli.errors import MediaError, UsageError
+from gscodec_cli.interrupts import stop_if_interrupted
 
 KEPT_GOPS = 3
 KEPT_TIMES = 256  # GoPs whose time stamps are kept
@@ -251,10 +252,12 @@ class StreamDecoder:
         self, positions: Iterable[Fraction | float], last: Fraction | float
     ) -> Iterator[tuple[GopRenderer, float]]:
         """For each of `positions`, as that method takes them, the renderer of its GoP and the position inside it."""
-        with ThreadPoolExecutor(1, "gop-reader") as pool:
+        pool = ThreadPoolExecutor(1, "gop-reader")
+        try:
             ahead: Future[GopRenderer] | None = None
             current = -1
             for position in positions:
+                stop_if_interrupted()
                 gop = self._gop_of(position)
                 if self._nearest(position) >= self.reader.end_frame:
                     return
@@ -264,6 +267,8 @@ class StreamDecoder:
                     renderer, current = self.renderer(gop), gop
                     ahead = pool.submit(self._read, gop + 1) if self._is_next_wanted(gop, last) else None
                 yield renderer, self._inside(position, gop)
+        finally:  # waits for nothing: what is given up may end here while its thread needs a lock that we hold
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def _is_next_wanted(self, gop: int, last: Fraction | float) -> bool:
         """Whether to read GoP `gop` + 1 ahead. Never from a stream: nothing could break off the wait for its bytes."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Opens what a decoder reads from: a file, a pipe, a URL, what is left of a damaged file. Imports no torch."""
 
+import io
 import os
 import stat
 import sys
@@ -12,6 +13,7 @@ from gscodec.format.salvage import SalvagedReader
 from gscodec.format.sequential import SequentialReader
 from gscodec.format.source import GopSource
 from gscodec_cli.errors import BackendMissingError, MediaError, UsageError
+from gscodec_cli.interrupts import wait_for_bytes
 
 STDIN = "-"
 REMOTE_BLOCK = 1 << 16  # bytes asked of a server at once
@@ -50,10 +52,18 @@ def _file(source: str | os.PathLike[str] | BinaryIO | bytes) -> BinaryIO | None:
     if source == STDIN:
         if sys.stdin.isatty():
             raise UsageError("-: standard input is a terminal; pipe a .gsv file into it")
-        return sys.stdin.buffer
+        return _Pipe(sys.stdin.fileno(), closefd=False)
     if not isinstance(source, str | os.PathLike) or not os.path.exists(source):
         return None
-    return open(source, "rb") if stat.S_ISFIFO(os.stat(source).st_mode) else None
+    return _Pipe(source) if stat.S_ISFIFO(os.stat(source).st_mode) else None
+
+
+class _Pipe(io.FileIO):
+    """A pipe, of which a wait for bytes can be broken off."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        wait_for_bytes(self.fileno())
+        return super().read(size)
 
 
 def _remote(url: str) -> Any:

@@ -19,6 +19,7 @@ from multiprocessing.process import BaseProcess
 from gscodec_cli.encoder.chain import ChainTask, FinishedGop, Step, encode_chain
 from gscodec_cli.encoder.clip import ClipName
 from gscodec_cli.errors import CliError, exit_code_of
+from gscodec_cli.interrupts import stop_if_interrupted
 
 MOST_DEATHS = 3  # of workers on one chain; then it is the chain's fault
 
@@ -108,6 +109,7 @@ def encode_locally(
             workers.append(_Worker(clip, max(1, threads // jobs), gpu))
             workers[-1].give(waiting.pop())
         while busy := {worker.pipe: worker for worker in workers if worker.task}:
+            stop_if_interrupted()
             for pipe in connection.wait(list(busy)):
                 assert isinstance(pipe, Connection)
                 worker = busy[pipe]

@@ -26,13 +26,15 @@ KERNELS_TORCH = Rule(("numpy", "torch", "gscodec.kernels"))
 KERNELS_GPU = Rule(("numpy", "torch", "triton", "gscodec.kernels"), lazy=("tinycudann",))
 VIDEO = Rule(("numpy", "av", "gscodec.format", "gscodec_cli.errors", "gscodec_cli.output", "gscodec_cli.video"))
 METRICS = Rule(("numpy", "gscodec_cli.errors", "gscodec_cli.metrics"), lazy=("torch", "pytorch_msssim"))
-DECODER = Rule((*CORE, "gscodec_cli.errors", "gscodec_cli.video", "gscodec_cli.decoder"), lazy=("torch", "fsspec"))
+DECODER = Rule(
+    (*CORE, *(f"gscodec_cli.{part}" for part in ("errors", "interrupts", "video", "decoder"))), lazy=("torch", "fsspec")
+)
 PARTS = ("errors", "output", "video", "decoder", "metrics", "verbs")
 PROGRAM = tuple(f"gscodec_cli.{part}" for part in PARTS)
 VERBS = Rule((*CORE, *PROGRAM, "av", "click", "rich"))
 ENCODE_VERB = Rule((*VERBS.allowed, "gscodec_cli.encoder"), lazy=("torch",))
 ENCODER = Rule(
-    (*DECODER.allowed, "torch", "av", "rich", "gscodec_cli.metrics", "gscodec_cli.interrupts", "gscodec_cli.encoder"),
+    (*DECODER.allowed, "torch", "av", "rich", "gscodec_cli.metrics", "gscodec_cli.encoder"),
     lazy=("distributed",),
 )
 FLOW = Rule((*ENCODER.allowed, "cv2"))

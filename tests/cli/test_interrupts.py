@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -76,10 +77,11 @@ def test_an_import_that_is_hit_counts_as_interrupted(tmp_path):
     assert (done.returncode, done.stderr) == (130, b"gsv: interrupted\n")
 
 
-def test_an_interrupt_that_python_drops_is_raised_again():
-    code = """
-import os, signal
+DROPPED = """
+import os, signal, sys
+from gscodec.format.limits import Limits
 from gscodec_cli import interrupts
+from gscodec_cli.decoder.source import open_source
 class Dropped:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)
@@ -90,14 +92,25 @@ try:
     Dropped()
 except KeyboardInterrupt:
     raise SystemExit("not dropped")
-print("went on")
-interrupts.stop_if_interrupted()
-print("never said")
+print("went on", flush=True)
 """
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert found.stdout == "went on\n"
-    assert "Exception ignored" in found.stderr
-    assert found.returncode != 0
+
+
+@pytest.mark.parametrize("asks", ["interrupts.stop_if_interrupted()", "open_source(sys.argv[1], Limits())"])
+@pytest.mark.parametrize("source", ["-", "pipe.gsv"])
+def test_an_interrupt_that_python_drops_is_raised_again(tmp_path, asks, source):
+    """Also by a read, for bytes that never come."""
+    os.mkfifo(tmp_path / "pipe.gsv")
+    held = os.open(tmp_path / "pipe.gsv", os.O_RDWR)  # opening it to read waits for somebody who writes
+    command = [sys.executable, "-c", f"{DROPPED}{asks}\nprint('never said')", source]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, cwd=tmp_path, **pipes) as process:
+        assert process.wait(60) != 0  # its standard input is open until here
+        assert process.stdout.read() == b"went on\n"
+        message = process.stderr.read()
+    os.close(held)
+    assert b"Exception ignored" in message
+    assert message.endswith(b"\nKeyboardInterrupt\n")
 
 
 def test_a_file_whose_owner_was_interrupted_before_it_was_entered_is_removed(tmp_path):

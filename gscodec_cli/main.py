@@ -58,10 +58,10 @@ def run(arguments: list[str]) -> int:
     except MemoryError as error:
         return _fail(error, f"not enough memory: {_one_line(error)}", EXIT_BAD_INPUT)
     except Exception as error:
-        _silence_stdout()
+        broken = _silence_stdout()
         if was_interrupted():
             return _fail(error, "interrupted", EXIT_INTERRUPTED)
-        return _fail(error, _describe(error), exit_code_of(error))
+        return _fail(error, broken or _describe(error), exit_code_of(error))
     finally:
         discard_unfinished()
 
@@ -88,9 +88,11 @@ def _fail(error: BaseException, message: str, code: int) -> int:
     return code
 
 
-def _silence_stdout() -> None:
-    """Keep the interpreter from complaining at exit about output that nobody reads any more."""
+def _silence_stdout() -> str:
+    """Keep the interpreter from complaining at exit about output that can't be written; says so, "" if it can."""
     try:
         sys.stdout.flush()
-    except OSError:
+    except OSError as error:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return f"standard output: cannot be written: {error.strerror}"
+    return ""

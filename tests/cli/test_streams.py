@@ -72,6 +72,27 @@ def test_a_pipe_that_ends_early_is_said(gsv, clip, tmp_path, share):
     assert not (tmp_path / "a.npy").exists()
 
 
+@pytest.mark.parametrize("verb", ["decode - -o a.npy", "info -", "verify -"])
+def test_a_closed_standard_input_is_said(clip, tmp_path, verb):
+    done = subprocess.run(f"'{GSV}' {verb} <&-", shell=True, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (1, b"gsv: standard input: cannot be read: Bad file descriptor\n")
+    assert list(tmp_path.iterdir()) == [clip]
+
+
+@pytest.mark.parametrize("verb", ["decode clip.gsv -o -", "info clip.gsv", "verify clip.gsv", "--help"])
+def test_a_closed_standard_output_is_said(clip, tmp_path, verb):
+    done = subprocess.run(f"'{GSV}' {verb} >&-", shell=True, cwd=tmp_path, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 1
+    assert done.stderr == b"gsv: standard output: cannot be written: Bad file descriptor\n"
+    assert list(tmp_path.iterdir()) == [clip]
+
+
+def test_nothing_is_printed_into_a_file_that_takes_the_place_of_a_closed_stream(clip, tmp_path):
+    command = f"'{GSV}' decode clip.gsv -o a.npy <&- >&- 2>&-"
+    assert subprocess.run(command, shell=True, cwd=tmp_path, timeout=60, check=False).returncode == 0
+    assert np.load(tmp_path / "a.npy").shape == (24, 32, 48, 3)
+
+
 def test_times_that_are_not_known_yet_are_refused(gsv):
     for option in (["--fps", "50"], ["--time", "1:2"]):
         result = gsv("decode", "-", "-o", "a.npy", *option, input=IRREGULAR)

@@ -124,7 +124,21 @@ def make_cases(prototype: Prototype | None, threads: int) -> dict[str, dict[str,
         print(f"pixel pairs: {prototype.forward(frame, image):,}")
         cases["raster forward"]["prototype"] = lambda: prototype.forward(frame, image)
         cases["raster backward"]["prototype"] = lambda: prototype.backward(frame, grad, outputs)
-    return cases | field_cases(rng, threads)
+    return cases | detail_case(rng, image, threads) | field_cases(rng, threads)
+
+
+def detail_case(rng: np.random.Generator, image: Array, threads: int) -> dict[str, dict[str, Call]]:
+    """A detail picture of the frame's size, moved by up to eight pixels, smoothly."""
+    drawn = rng.random((4, HEIGHT, WIDTH), np.float32) + np.float32(0.5)
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    moved = (8 * np.stack([np.sin(y / 50), np.cos(x / 60)]) * drawn[3]).astype(np.float32)
+    detail = rng.standard_normal((HEIGHT, WIDTH, 3), np.float32)
+    placed: dict[str, Any] = {"background": np.zeros(3), "epsilon": 0.01, "ratio": (1.0, 1.0), "corner": (0.0, 0.0)}
+    return {
+        "blend detail": {
+            "ours": lambda: kernels.blend_detail(drawn, moved, detail, **placed, threads=threads, out=image)
+        }
+    }
 
 
 def field_cases(rng: np.random.Generator, threads: int) -> dict[str, dict[str, Call]]:

@@ -32,6 +32,8 @@ VARIANTS = (
     Variant("colour drift", "--drift"),
     Variant("no colour drift", "--no-drift"),
     Variant("no camera", "--no-camera"),
+    Variant("no detail", "--no-detail"),
+    Variant("detail", "--detail"),
     Variant("no carry-over", "--keyint 1"),
     Variant("RVQ colours, every GoP alone", "--rvq"),
     Variant("RVQ colours of 3 stages of 32, every GoP alone", "--rvq --rvq-stages 3 --rvq-codebook 32"),

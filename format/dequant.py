@@ -13,6 +13,7 @@ from .errors import Place
 from .records import (
     CameraData,
     Coded,
+    DetailData,
     FieldRecord,
     GopRecord,
     GridRecord,
@@ -70,6 +71,7 @@ class GopParameters(Record):
     edge: float | None  # frames
     field: FieldParameters | None
     camera: Float32 | None = None  # [T, 6] offsets x and y in px, slopes xx, xy, yx, yy
+    detail: Float32 | None = None  # [3, rows, columns, 64] cosine coefficients in zigzag order, orthonormal YCC
 
     @property
     def gaussian_count(self) -> int:
@@ -101,6 +103,7 @@ def dequantise(record: GopRecord, header: SequenceHeader | None = None, *, at: P
         edge=window and window.edge,
         field=record.field and field_values(record.field, at),
         camera=record.camera and camera_values(record.camera),
+        detail=record.detail and detail_values(record.detail, at),
     )
 
 
@@ -108,6 +111,14 @@ def camera_values(camera: CameraData) -> Float32:
     """[T, 6] offsets in px and slopes, exact."""
     steps = np.array([2.0**-camera.offset_bits] * 2 + [2.0**-camera.slope_bits] * 4, np.float32)
     return camera.values.astype(np.float32) * steps
+
+
+def detail_values(detail: DetailData, at: Place = NOWHERE) -> Float32:
+    """[3, rows, columns, 64] cosine coefficients."""
+    luma, chroma = detail.steps
+    steps = np.array([luma, chroma, chroma], np.float32)[:, None, None, None]
+    with np.errstate(over="ignore"):
+        return _finite(detail.symbols.astype(np.float32) * steps, "detail", at)
 
 
 def mean_values(grid: Int64, fraction_bits: int, margin: int) -> Float32:

@@ -16,6 +16,7 @@ from .camera import camera_data
 from .carry import carry_data, check_windows, difference
 from .coded import coded_planes
 from .contexts import GopColumns
+from .detail import detail_data
 from .field import field_hash
 from .gop_header import GAUSSIAN_BYTES as GAUSSIAN_BYTES
 from .gop_header import gop_header
@@ -116,6 +117,11 @@ def _gop(
     if h.field_type:
         with io.component("field_tables"), io.scope("field_hash"):
             field = field_hash(io, limits, r and r.field)
+    detail = None
+    if h.detail_type:
+        with io.component("detail"), io.scope("detail_data"):
+            before = reference.detail if p is not None and reference is not None else None
+            detail = detail_data(io, header, r and r.detail, before, p is not None)
     _check_profile(io, header, h, shape, colour)
     return r or GopRecord(
         first_frame=h.first_frame,
@@ -133,6 +139,7 @@ def _gop(
         window=window,
         field=field,
         camera=camera,
+        detail=detail,
         carried=p and p.carried,
     )
 
@@ -271,6 +278,7 @@ def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape:
         "colour drift": h.colour_drift == 1,
         "temporal windows": h.window_type != 0,
         "camera": h.camera_type != 0,
+        "detail": h.detail_type != 0,
         "log shapes": shape.shape_type != SHAPE_CHOLESKY,
         "YCC colours": colour.colour_space != 0,
         "energy colours": colour.colour_norm != 0,

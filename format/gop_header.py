@@ -5,11 +5,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from . import validate
+from . import validate, validate_detail
+from .detail import BLOCK, block_grid
 from .limits import Limits
 from .records import BLEND_NORMALISED, REFERENCE_INDEPENDENT, GopHeader, GopRecord, SequenceHeader
 from .schema import F32, SVAR64, U8, UVAR, FieldStream, Values
 
+DETAIL_BYTES = 60  # rough memory per pixel of a detail picture while it is decoded: symbols, those before, coefficients
 GAUSSIAN_BYTES = 400  # rough memory per Gaussian while a GoP is decoded: symbols, parameters, one frame's working set
 
 
@@ -32,6 +34,7 @@ def _header_values(r: GopRecord | None) -> Values:
         "window_type": int(r.window is not None),
         "field_type": int(r.field is not None),
         "camera_type": int(r.camera is not None),
+        "detail_type": int(r.detail is not None),
     }
 
 
@@ -53,9 +56,13 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
             io.fields(v, "background", F32, 3)
             io.field(v, "blend_epsilon", F32)
             validate.blend_epsilon(io.place, v["blend_epsilon"])
-        for name in ("motion_degree", "colour_drift", "window_type", "field_type", "camera_type"):
+        for name in ("motion_degree", "colour_drift", "window_type", "field_type", "camera_type", "detail_type"):
             io.field(v, name, U8)
             getattr(validate, name)(io.place, v[name])
+        if v["detail_type"]:
+            validate_detail.detail_blends(io.place, v["blend_mode"] == BLEND_NORMALISED)
+            rows, columns = block_grid(header)
+            limits.check("memory", v["gaussian_count"] * GAUSSIAN_BYTES + DETAIL_BYTES * BLOCK**2 * rows * columns)
     return GopHeader(
         first_frame=v["first_frame"],
         frame_count=v["frame_count"],
@@ -70,6 +77,7 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
         window_type=v["window_type"],
         field_type=v["field_type"],
         camera_type=v["camera_type"],
+        detail_type=v["detail_type"],
     )
 
 

@@ -19,11 +19,13 @@ BLEND_SUM, BLEND_NORMALISED = 0, 1
 WINDOW_NONE, WINDOW_RAMP = 0, 1
 FIELD_NONE, FIELD_HASH = 0, 1
 CAMERA_NONE, CAMERA_AFFINE = 0, 1
+DETAIL_NONE, DETAIL_BLOCKS = 0, 1
 SHAPE_CHOLESKY, SHAPE_LOG = 0, 1
 COLOUR_RGB, COLOUR_YCC = 0, 1
 NORM_WEIGHT, NORM_ENERGY = 0, 1
 QUANTISER_UNIFORM, QUANTISER_RVQ = 0, 1
 CAMERA_VALUES = 6  # of a frame: offsets x and y, slopes xx, xy, yx, yy
+DETAIL_COMPONENTS = 3  # orthonormal YCC
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -278,6 +280,21 @@ class CameraData(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class DetailData(Record):
+    """What a GoP's Gaussians leave out, as one picture that moves with them: blocks of 8x8 cosine coefficients.
+
+    `kept`: in a GoP that goes on from the detail of the one before, the blocks that do.
+    """
+
+    steps: tuple[float, ...]  # of luma, and of the two others
+    symbols: Int32  # [3, rows, columns, 64], zigzag order
+    kept: Int64 | None = None  # [rows, columns], 0 or 1
+
+    def __post_init__(self) -> None:
+        self._set(steps=_floats(self.steps), symbols=np.ascontiguousarray(self.symbols, dtype=np.int32))
+
+
+@dataclass(frozen=True, eq=False)
 class GopRecord(Record):
     """One GoP: frames first_frame .. first_frame + frame_count - 1 of the sequence, as integers.
 
@@ -301,6 +318,7 @@ class GopRecord(Record):
     window: WindowData | None = None
     field: FieldRecord | None = None
     camera: CameraData | None = None
+    detail: DetailData | None = None
     carried: Int64 | None = None
 
     def __post_init__(self) -> None:
@@ -343,3 +361,4 @@ class GopHeader(Record):
     window_type: int
     field_type: int
     camera_type: int
+    detail_type: int

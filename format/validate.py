@@ -285,6 +285,12 @@ def camera_type(value: int) -> str | None:
     return between("camera_type", value, 0, 1)
 
 
+@rule("C-6.5-20")
+def detail_type(value: int) -> str | None:
+    """detail_type is 0 or 1."""
+    return between("detail_type", value, 0, 1)
+
+
 @rule("C-6.5-15")
 def tools_in_profile(profile: int, tools: tuple[str, ...]) -> str | None:
     """Profile 0 uses none of the tools of profile 1."""

@@ -5,6 +5,7 @@ Imports numpy and the compiled module only; torch is met in `gscodec.kernels.aut
 """
 
 from .adam import Adam
+from .detail import blend_detail
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .errors import BackendError, KernelError, ShapeError
 from .field import FieldPlan, FieldWeights, field_backward, field_forward
@@ -31,6 +32,7 @@ __all__ = [
     "active_windows",
     "adam_step",
     "backends",
+    "blend_detail",
     "chol_to_conic",
     "covered_pixels",
     "field_backward",

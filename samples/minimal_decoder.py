@@ -27,6 +27,9 @@ LEVELS[5] = (2**26, 2**22, 2**33)
 WEIGHTS = [0] + [math.isqrt(math.isqrt(1 << (64 + w - 1))) for w in range(1, 64)]
 MAX_OUTPUT = 1 << 34  # bytes of all frames together; ours, as section 10 advises
 CUTOFF = 4.5  # 7.8: a Gaussian's support is sigma < 4.5
+# 7.10: (V, U) of the 64 coefficients of a block, diagonal by diagonal to and fro; [pixel, frequency] of a cosine
+FREQUENCIES = sorted(np.ndindex(8, 8), key=lambda f: (sum(f), f[sum(f) % 2 == 0]))
+COSINES = np.cos(np.outer(2 * np.arange(8) + 1, np.arange(8)) * np.pi / 16) * np.sqrt([1 / 8, *[1 / 4] * 7])
 
 SEQUENCE_FIELDS = (  # 5.4, in file order: names by descriptor
     "profile:u8 level:u8 width:uvar height:uvar sar_num:uvar sar_den:uvar bit_depth:u8 colour_primaries:u8 "
@@ -319,9 +322,11 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         read_coded(r, gop, "drift_data", 3)
     if head["field_type"]:
         read_field(r, gop)
+    if head["detail_type"]:
+        read_detail(r, gop, before)
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
     tools = ["reference_mode", "blend_mode", "motion_degree", "colour_drift", "window_type"]
-    tools += ["camera_type", "shape_type", "colour_space", "colour_norm"]
+    tools += ["camera_type", "detail_type", "shape_type", "colour_space", "colour_norm"]
     used = [name for name in tools if head[name]]
     require(sequence["profile"] == 1 or not used, "C-6.5-15", f"profile 0 has no {', '.join(used)}")
     return gop
@@ -360,6 +365,8 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
     head["window_type"] = choice(r, "window_type", "C-6.5-13")
     head["field_type"] = choice(r, "field_type", "C-6.5-14")
     head["camera_type"] = choice(r, "camera_type", "C-6.5-19")
+    head["detail_type"] = choice(r, "detail_type", "C-6.5-20")
+    require(head["blend_mode"] or not head["detail_type"], "C-6.21-1", "a GoP of plain sums has a detail")
 
 
 def read_camera(r: Reader, gop: Gop) -> None:
@@ -543,6 +550,33 @@ def read_field(r: Reader, gop: Gop) -> None:
     gop.head["field"] = f
 
 
+def read_detail(r: Reader, gop: Gop, before: Gop | None) -> None:
+    """Coefficients of blocks; in a predicted GoP maybe differences to those of the reference (5.21, 6.21)."""
+    head, rows, columns = gop.head, *((gop.sequence[side] + 7) // 8 for side in ("height", "width"))
+    n, inherited = rows * columns, 0
+    numbers: list[np.ndarray] = []  # the columns of `kept` and `coded_count`
+    if head["reference_mode"]:
+        inherited = choice(r, "detail_reference", "C-6.21-2")
+        require(not inherited or before.head["detail_type"], "C-6.21-2", "the reference has no detail to go on from")
+    if inherited:
+        head["detail_step"], kept = before.head["detail_step"], r.column(n, numbers)
+        require(((kept == 0) | (kept == 1)).all(), "C-6.21-4", "a symbol of kept is neither 0 nor 1")
+        symbols = before.symbols["detail"].reshape(3, n, 64) * kept[:, None]
+        gop.symbols["kept"] = kept.reshape(rows, columns)
+    else:
+        head["detail_step"], symbols = [r.f32(), r.f32()], np.zeros((3, n, 64), np.int64)
+        require(min(head["detail_step"]) > 0, "C-6.21-3", "a step of the detail is not positive")
+    for component in symbols:
+        coded, found = r.column(n, numbers), np.zeros((n, 64), np.int64)
+        require(((coded >= 0) & (coded <= 64)).all(), "C-6.21-5", "a coded_count is out of range")
+        for k in range(int(coded.max())):
+            has = np.flatnonzero(coded > k)
+            found[has, k] = r.plane(len(has), [coded[has], *found[has, max(0, k - 5) : k].T])
+        component += found
+    require(symbols.min() >= -(2**31) and symbols.max() < 2**31, "C-6.11-5", "a symbol is out of range")
+    gop.symbols["detail"] = symbols.reshape(3, rows, columns, 64)
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # The file: sections 5.2 to 5.4, 5.13, 5.14
 
@@ -550,7 +584,7 @@ def read_field(r: Reader, gop: Gop) -> None:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\5", "C-6.2-2", "the version is not 0.5")
+    require(data[8:10] == b"\0\6", "C-6.2-2", "the version is not 0.6")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):
@@ -678,6 +712,8 @@ def dequantise(gop: Gop) -> dict[str, np.ndarray]:
     if head["camera_type"]:
         bits = np.repeat([head["offset_bits"], head["slope_bits"]], [2, 4])
         p["camera"] = symbols["camera"] * (0.5**bits).astype(np.float32)
+    if head["detail_type"]:
+        p["detail"] = symbols["detail"] * np.repeat(head["detail_step"], [1, 2]).reshape(3, 1, 1, 1)
     for name, array in p.items():
         require(np.isfinite(array).all(), "C-6.8-6", f"{name} is not finite")
     return p
@@ -690,7 +726,7 @@ def decode_parameters(data: bytes) -> list[dict[str, np.ndarray]]:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Parameters to pictures, in float64 (7.7, 7.8)
+# Parameters to pictures, in float64 (7.7, 7.8, 7.10)
 
 
 def hash_field(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, np.ndarray]:
@@ -759,29 +795,55 @@ def gaussians_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarr
         dmean, dcolour = hash_field(gop, p, i)
         mean, colour = mean + dmean, colour + dcolour
     if head["colour_space"]:
-        y, u, v = (colour / np.sqrt([3, 2, 6])).T
-        colour = np.column_stack([y + u + v, y - 2 * v, y - u + v])
+        colour = rgb_of(colour)
     if head["camera_type"]:
         j, size = np.clip(i, 0, frames - 1), np.array([gop.sequence["width"], gop.sequence["height"]])
         at = np.array([np.interp(j, np.arange(frames), column) for column in p["camera"].T])
         mean = mean + at[:2] + (mean - size / 2) @ at[2:].reshape(2, 2).T
-    drawn = (r > 0) & np.isfinite(mean).all(axis=1) & np.isfinite(colour).all(axis=1)
-    return tuple(array[drawn] for array in (mean, np.column_stack([l11, l21, l22]), colour, r))
+    return mean, np.column_stack([l11, l21, l22]), colour, r
+
+
+def rgb_of(ycc: np.ndarray) -> np.ndarray:
+    y, u, v = np.moveaxis(ycc / np.sqrt([3, 2, 6]), -1, 0)
+    return np.stack([y + u + v, y - 2 * v, y - u + v], axis=-1)
+
+
+def detail_at(gop: Gop, p: dict[str, np.ndarray], shift: np.ndarray) -> np.ndarray:
+    """The detail [H, W, 3] that pixels take whose Gaussians have gone [H, W, 2] since the home frame (7.10)."""
+    (height, width, _), (_, rows, columns, _) = shift.shape, p["detail"].shape
+    blocks = np.zeros((3, rows, columns, 8, 8))
+    for k, (v, u) in enumerate(FREQUENCIES):
+        blocks[..., v, u] = p["detail"][..., k]
+    picture = np.einsum("bv,crkvu,au->rbkac", COSINES, blocks, COSINES)
+    picture = rgb_of(picture.reshape(8 * rows, 8 * columns, 3)[:height, :width])
+    at = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1) - shift  # q - 0.5
+    at = np.where(np.isnan(at), 0, np.clip(at, 0, (width - 1, height - 1)))
+    first = np.floor(at).astype(np.int64)
+    (fx, fy), (x0, y0) = np.moveaxis(at - first, -1, 0)[..., None], np.moveaxis(first, -1, 0)
+    x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
+    above = (1 - fx) * picture[y0, x0] + fx * picture[y0, x1]
+    return (1 - fy) * above + fy * ((1 - fx) * picture[y1, x0] + fx * picture[y1, x1])
 
 
 def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
-    """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8)."""
+    """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8, 7.10)."""
     width, height = gop.sequence["width"], gop.sequence["height"]
     mean, cholesky, colour, r = gaussians_at(gop, p, i)
+    gone = np.zeros_like(mean)  # since the home frame
+    if gop.head["detail_type"]:
+        gone = mean - gaussians_at(gop, p, gop.head["frame_count"] // 2)[0]
+        gone[~np.isfinite(gone).all(axis=1)] = 0
+    drawn = (r > 0) & np.isfinite(mean).all(axis=1) & np.isfinite(colour).all(axis=1)
+    mean, cholesky, colour, r, gone = (array[drawn] for array in (mean, cholesky, colour, r, gone))
     # The smallest box around each support, as first and last pixel that has its centre in it.
     reach = 3 * np.column_stack([cholesky[:, 0], np.hypot(cholesky[:, 1], cholesky[:, 2])])
     first = np.clip(np.ceil(mean - reach - 0.5), 0, (width, height)).astype(np.int64)
     last = np.clip(np.floor(mean + reach - 0.5), -1, (width - 1, height - 1)).astype(np.int64)
     covered = int(np.maximum(last - first + 1, 0).prod(axis=1).sum())
     require(covered <= LEVELS[gop.sequence["level"]][2], "C-6.5-16", "a frame is too much work for the level")
-    out, weights = np.zeros((height, width, 3)), np.zeros((height, width, 1))
-    for (mx, my), (l11, l21, l22), rgb, fade, (x0, y0), (x1, y1) in zip(
-        mean, cholesky, colour, r, first.tolist(), last.tolist(), strict=True
+    out, weights, shift = (np.zeros((height, width, n)) for n in (3, 1, 2))
+    for (mx, my), (l11, l21, l22), rgb, fade, far, (x0, y0), (x1, y1) in zip(
+        mean, cholesky, colour, r, gone, first.tolist(), last.tolist(), strict=True
     ):
         u = (np.arange(x0, x1 + 1) + 0.5 - mx) / l11  # (u, v) = L^-1 d, so d^T Sigma^-1 d = u^2 + v^2
         v = (np.arange(y0, y1 + 1)[:, None] + 0.5 - my - l21 * u) / l22
@@ -789,9 +851,12 @@ def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
         g = fade * np.where(sigma < CUTOFF, np.exp(-sigma) - math.exp(-CUTOFF), 0.0)[:, :, None]
         out[y0 : y1 + 1, x0 : x1 + 1] += g * rgb
         weights[y0 : y1 + 1, x0 : x1 + 1] += g
+        shift[y0 : y1 + 1, x0 : x1 + 1] += g * far
     if gop.head["blend_mode"]:
         epsilon = float(gop.head["blend_epsilon"])
         out = (out + epsilon * np.array(gop.head["background"], np.float64)) / (weights + epsilon)
+        if gop.head["detail_type"]:
+            out = out + detail_at(gop, p, shift / (weights + epsilon))
     return np.clip(np.nan_to_num(out, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
 
 

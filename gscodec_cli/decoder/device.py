@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,12 +14,14 @@ import numpy as np
 from gscodec.format.errors import GsvError
 from gscodec.kernels import registry
 from gscodec_cli.decoder.decode import StreamDecoder
+from gscodec_cli.decoder.detail import home_position
 from gscodec_cli.decoder.reconstruct import GopRenderer
 
 MOST_FRAMES = 16  # in a batch
 BATCH_BYTES = 1 << 29  # of the GPU's memory for the Gaussians and pictures of a batch, and as much for its pairs
 SPLAT_BYTES, PAIR_BYTES = 76, 56  # of a Gaussian in a frame, without its field; of a pair while they are sorted
-PIXEL_BYTES, DEEP_PIXEL_BYTES = 3, 80  # frames of more than 8 bits are rounded in several steps
+PIXEL_BYTES, DEEP_PIXEL_BYTES = 3, 80  # frames of more than 8 bits, or with detail, are rounded in several steps
+MOVED_BYTES = 36  # of a Gaussian in a frame, to draw how far it has gone for the detail
 KEPT_GOPS = 3
 
 
@@ -33,26 +35,36 @@ class DeviceGop:
 
         self.renderer, self.prepared = renderer, renderer.prepared()
         gop, self._device = self.prepared, registry.triton().default_device()
-        arrays = gop.mean, gop.conic, gop.colour, gop.motion, gop.drift, gop.life, gop.matrix, gop.background
+        picture = None if gop.detail is None else gop.detail.picture
+        arrays = gop.mean, gop.conic, gop.colour, gop.motion, gop.drift, gop.life, gop.matrix, gop.background, picture
         sent = iter(send([array for array in arrays if array is not None], self._device))
         parts: Any = tuple(None if array is None else next(sent) for array in arrays)
-        mean, conic, colour, motion, drift, life, matrix, self.background = parts
+        mean, conic, colour, motion, drift, life, matrix, self.background, self._picture = parts
         scale = float(gop.scale[0]), float(gop.scale[1])
         centre = (0.0, 0.0) if gop.camera is None else (float(gop.camera.centre[0]), float(gop.camera.centre[1]))
         over_time = motion, drift, life, gop.edge, renderer.frame_count
         self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
+        self._home = None  # means [N, 2] in the frame of the detail
+        if gop.detail is not None:
+            self._home = self._placed([home_position(renderer.frame_count)], endless=True).mean
 
     @property
     def frames_that_fit(self) -> int:
         """Frames of a batch for which there is memory, at least one."""
-        of_pixel = DEEP_PIXEL_BYTES if self.prepared.deep else PIXEL_BYTES
-        of_frame = math.prod(self.renderer.view.shape) * of_pixel + len(self.prepared.mean) * SPLAT_BYTES
+        detail = self.prepared.detail is not None
+        of_pixel = DEEP_PIXEL_BYTES if self.prepared.deep or detail else PIXEL_BYTES
+        of_splat = SPLAT_BYTES + MOVED_BYTES * detail
+        of_frame = math.prod(self.renderer.view.shape) * of_pixel + len(self.prepared.mean) * of_splat
         if self.prepared.plan is not None:
             of_frame += self.prepared.plan.device_plan.frame_bytes
         return max(1, BATCH_BYTES // of_frame)
 
     def splats(self, positions: Sequence[float]) -> Any:
         """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames."""
+        return self._placed(positions)
+
+    def _placed(self, positions: Sequence[float], *, endless: bool = False) -> Any:
+        """`splats`; `endless`: also of Gaussians whose windows are closed, with weights that say nothing."""
         from gscodec.kernels.triton.place import place
         from gscodec.kernels.triton.transfer import send
 
@@ -64,7 +76,23 @@ class DeviceGop:
             arrays += plan.device_plan.inputs([(p + 0.5) / self.renderer.frame_count for p in positions])
         when, *sent = send(arrays, self._device)
         maps = None if camera is None else sent.pop(0)
-        return place(self._moving, when, plan.device_plan.heads(*sent) if plan is not None else None, maps)
+        moving = replace(self._moving, edge=math.inf) if endless else self._moving  # no time is far from their ends
+        return place(moving, when, plan.device_plan.heads(*sent) if plan is not None else None, maps)
+
+    def with_detail(self, splats: Any, bins: Any) -> Any:
+        """Colours [B, 3, height, width] float32 of Gaussians in their bins with the detail, which the GoP must have."""
+        import torch
+
+        from gscodec.kernels.triton.detail import blend_detail
+        from gscodec.kernels.triton.raster import rasterize
+
+        detail, of_frame = self.prepared.detail, (len(splats.counts), splats.counts[0], 2)
+        assert detail is not None
+        gone = (splats.mean.view(of_frame) - self._home).view(-1, 2) * splats.feature[:, 3:]
+        feature = torch.nn.functional.pad(torch.nan_to_num(gone, 0.0, 0.0, 0.0), (0, 1))
+        drawn, moved = rasterize(splats, bins), rasterize(replace(splats, feature=feature), bins)
+        blending = self.background, self.prepared.epsilon
+        return blend_detail(drawn, moved, self._picture, *blending, detail.ratio, detail.corner)
 
     def begin(self, positions: Sequence[float]) -> Batch:
         """Start to find out where the Gaussians are at frame positions inside the GoP; waits for nothing."""
@@ -111,8 +139,10 @@ class Batch:
             return
         gop, splats, size = self.gop.prepared, self.splats, self.gop.renderer.view.shape
         bins = bin_pairs(self.boxes, splats.mean, splats.conic, splats.counts, size, room)
-        if gop.deep:
-            _round_deep(rasterize(splats, bins), self.gop.background, gop, out)
+        if gop.detail is not None:
+            _round(self.gop.with_detail(splats, bins), out)
+        elif gop.deep:
+            _round(_blended(rasterize(splats, bins), self.gop.background, gop), out)
         else:
             render_rgb8(splats, bins, self.gop.background, gop.epsilon, out)
 
@@ -213,11 +243,17 @@ def _behind(items: Iterator[Any]) -> Iterator[Any]:
     yield from waiting
 
 
-def _round_deep(image: Any, background: Any, gop: Any, out: Any) -> None:
-    """Sums [B, C, H, W] into `out` [B, H, W, 3] uint16, white 65535, as `GopRenderer` rounds them."""
+def _blended(image: Any, background: Any, gop: Any) -> Any:
+    """Colours [B, 3, H, W] of sums [B, C, H, W]."""
+    if not gop.normalised:
+        return image
+    return (image[:, :3] + gop.epsilon * background[:, None, None]) / (image[:, 3:] + gop.epsilon)
+
+
+def _round(image: Any, out: Any) -> None:
+    """Colours [B, 3, H, W] into `out` [B, H, W, 3] uint8 or uint16, full scale, as `GopRenderer` rounds them."""
     import torch
 
-    if gop.normalised:
-        image = (image[:, :3] + gop.epsilon * background[:, None, None]) / (image[:, 3:] + gop.epsilon)
-    scaled = torch.nan_to_num(image.clamp(0, 1)) * 65535 + 0.5
-    out.copy_(scaled.to(torch.int32).permute(0, 2, 3, 1).to(torch.uint16))
+    white = 255 if out.dtype == torch.uint8 else 65535
+    scaled = torch.nan_to_num(image.clamp(0, 1)) * white + 0.5
+    out.copy_(scaled.to(torch.int32).permute(0, 2, 3, 1).to(out.dtype))

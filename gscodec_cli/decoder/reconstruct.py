@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from gscodec.format.dequant import FieldParameters, GopParameters
+from gscodec.format.dequant import GopParameters
 from gscodec.format.errors import Place
 from gscodec.format.gop import GAUSSIAN_BYTES
 from gscodec.format.limits import Limits
@@ -20,27 +20,26 @@ from gscodec.format.records import (
     COLOUR_YCC,
     NORM_ENERGY,
     SHAPE_LOG,
-    GridRecord,
     SequenceHeader,
 )
 from gscodec.format.validate import covered_pixels_in_level
 from gscodec.kernels import (
-    FieldPlan,
-    FieldWeights,
     Gaussians2D,
-    HashGeometry,
     chol_to_conic,
     covered_pixels,
     rasterize,
     reference,
-    reference_field,
     registry,
     render_rgb8,
 )
 from gscodec_cli.decoder.camera import Camera
+from gscodec_cli.decoder.detail import Detail, home_position
+from gscodec_cli.decoder.field import prepare_field
 
 # Rows: luma, red-blue, green-magenta axis of the orthonormal YCC space; rgb = ycc @ YCC_TO_RGB.
 YCC_TO_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+DETAIL_BYTES = 48  # of a coded pixel, while the detail is made: symbols, coefficients, the picture
+MOVED_BYTES = 12  # of a drawn pixel, for how far the Gaussians there have gone
 PIXELS_PER_BYTE = 8  # the kernel lists a Gaussian, in 4 bytes, once for every 32 lines that it covers
 MIN_EXTENT, MAX_EXTENT, MAX_LOG = 2.0**-4, 2.0**14, 16.0
 
@@ -67,7 +66,7 @@ class PreparedGop:
     """A GoP in the pixels of a view and in RGB, float32 arrays; `plan` evaluates its field.
 
     mean [N, 2], conic [N, 3], colour [N, 3], motion [N, K, 2], drift [N, 3], life [N, 3] (birth, death, centre) and its
-    edge; scale [2] and matrix [3, 3] of what the field gives; `deep` frames have 16 bits.
+    edge; scale [2] and matrix [3, 3] of what the field gives; `deep` frames have 16 bits; `detail` is added to them.
     """
 
     mean: np.ndarray
@@ -85,6 +84,7 @@ class PreparedGop:
     background: np.ndarray
     epsilon: float
     deep: bool
+    detail: Detail | None
 
 
 def make_view(
@@ -146,8 +146,15 @@ class GopRenderer:
         size = (header.width, header.height)
         inputs = 0 if params.field is None else params.field.grid2.width  # of each Gaussian, kept from frame to frame
         self._bytes = params.gaussian_count * (GAUSSIAN_BYTES + 4 * inputs) + 16 * math.prod(self.view.shape)
+        if params.detail is not None:
+            self._bytes += DETAIL_BYTES * math.prod(size) + MOVED_BYTES * math.prod(self.view.shape)
         self._limits.check("memory", self._bytes)
-        self._plan = _field(params, size, threads, backend) if params.field else None
+        self._plan = prepare_field(params, size, threads, backend) if params.field else None
+        self._home: np.ndarray | None = None  # means in the frame of the detail
+        self._detail: Detail | None = None
+        if params.detail is not None:
+            place = size, self.view.size, self.view.crop[:2]
+            self._detail = Detail.of(params.detail, YCC_TO_RGB, *place, self._dtype)
 
     def _prepare_geometry(self, params: GopParameters, scale: np.ndarray) -> None:
         chol = cholesky(params)
@@ -229,17 +236,19 @@ class GopRenderer:
 
         uint8, or uint16 (white is 65535) where the file has more than 8 bits per component.
         """
-        return self.draw(self.gaussians(position), out)
-
-    def draw(self, g: Gaussians2D, out: np.ndarray | None = None) -> np.ndarray:
-        """Sum the Gaussians into pixels, after checking the work against the limits."""
-        size = self.view.shape
+        g, size = self.gaussians(position), self.view.shape
         self.check_work(covered_pixels(g.mean, g.conic, size))
+        if self._detail is not None:
+            drawing = size, self._background, self._epsilon, self._threads, self._backend
+            return self._rounded(self._detail.blend(g, self.moved(g, position), *drawing), out)
         if self._deep:
-            return _copy_into(out, self._draw_deep(g))
+            return self._rounded(self._sums(g), out)
         if self._exact:
             drawn = reference.render_rgb8(g.mean, g.conic, g.feature, size, self._background, self._epsilon)
-            return _copy_into(out, drawn)
+            if out is None:
+                return drawn
+            out[:] = drawn
+            return out
         return render_rgb8(
             g.mean,
             g.conic,
@@ -267,25 +276,52 @@ class GopRenderer:
         arrays = self._mean, self._conic, self._colour, self._motion, self._drift, life
         blending = self._normalised, self._background, self._epsilon
         edge = 1.0 if life is None else self._edge
-        return PreparedGop(*arrays, edge, self._scale, self._matrix, self._plan, self._camera, *blending, self._deep)
+        of_field = self._scale, self._matrix, self._plan
+        return PreparedGop(*arrays, edge, *of_field, self._camera, *blending, self._deep, self._detail)
 
-    def _draw_deep(self, g: Gaussians2D) -> np.ndarray:
-        """[height, width, 3] uint16: the sums as float, divided and rounded here."""
+    @np.errstate(over="ignore", invalid="ignore")
+    def moved(self, g: Gaussians2D, position: float) -> np.ndarray:
+        """[n, 3] features that draw how far the Gaussians `g` at `position` have gone from the GoP's home frame, and 0.
+
+        px of the view times weight; 0 of a Gaussian that is not drawn because something is not finite (SPEC 7.8).
+        """
+        if self._home is None:
+            self._home = self.gaussians(home_position(self.frame_count), keep_all=True).mean
+        features = np.zeros((len(g.mean), 3), self._dtype)
+        features[:, :2] = (g.mean - self._home[self._window(position, False)[1]]) * g.feature[:, 3:]
+        features[~np.isfinite(g.feature).all(1)] = 0
+        return features
+
+    def _sums(self, g: Gaussians2D) -> np.ndarray:
+        """[3, height, width] colours as float, not clamped."""
         if self._exact:
             image = reference.rasterize(g.mean, g.conic, g.feature, self.view.shape)
         else:
             image = rasterize(g.mean, g.conic, g.feature, self.view.shape, threads=self._threads, backend=self._backend)
-        if self._normalised:
-            image = (image[:3] + self._epsilon * self._background[:, None, None]) / (image[3] + self._epsilon)
-        scaled = np.nan_to_num(np.clip(image, 0, 1)) * image.dtype.type(65535) + image.dtype.type(0.5)
-        return np.ascontiguousarray(scaled.astype(np.uint16).transpose(1, 2, 0))
+        return self.blended(image) if self._normalised else image
 
+    @property
+    def epsilon(self) -> float:
+        """Weight of the background under normalised blending."""
+        return self._epsilon
 
-def _copy_into(out: np.ndarray | None, drawn: np.ndarray) -> np.ndarray:
-    if out is None:
-        return drawn
-    out[:] = drawn
-    return out
+    def blended(self, drawn: np.ndarray) -> np.ndarray:
+        """[3, height, width] colours of sums [4, height, width] under normalised blending."""
+        colours: np.ndarray = drawn[:3] + self._epsilon * self._background[:, None, None]
+        return colours / (drawn[3] + self._epsilon)
+
+    def _rounded(self, image: np.ndarray, out: np.ndarray | None) -> np.ndarray:
+        """[height, width, 3] uint8 or uint16 of colours [3, height, width], which are changed; into `out` if given."""
+        white, dtype = (65535, np.uint16) if self._deep else (255, np.uint8)
+        np.clip(image, 0, 1, out=image)
+        if np.isnan(image.max()):
+            image[np.isnan(image)] = 0
+        image *= white
+        image += 0.5
+        if out is None:
+            return np.ascontiguousarray(image.astype(dtype).transpose(1, 2, 0))
+        np.copyto(out, image.astype(dtype).transpose(1, 2, 0))
+        return out
 
 
 def _polynomial(motion: np.ndarray, tau: Any) -> np.ndarray:
@@ -298,48 +334,3 @@ def _polynomial(motion: np.ndarray, tau: Any) -> np.ndarray:
 
 def _colour_matrix(params: GopParameters) -> np.ndarray:
     return YCC_TO_RGB if params.colour_space == COLOUR_YCC else np.eye(3)
-
-
-def _geometry(grid: GridRecord) -> HashGeometry:
-    return HashGeometry(grid.dims, grid.feature_count, grid.resolutions, grid.scales, grid.entries())
-
-
-class _ExactField:
-    """The field at fixed points as the reference defines it, without a rounding to float32 on the way."""
-
-    def __init__(self, weights: FieldWeights, xy: np.ndarray) -> None:
-        self._weights, self._xy = weights, xy
-
-    def evaluate(self, t: float, *, threads: int = 0) -> tuple[np.ndarray, np.ndarray]:
-        """See FieldPlan.evaluate; float64."""
-        heads = reference_field.field_forward(self._weights, self._xy, t)
-        return heads[:, :2] * self._weights.mean_scale, heads[:, 2:] * self._weights.colour_scale
-
-
-def _field(params: GopParameters, size: tuple[int, int], threads: int, backend: str | None) -> FieldPlan | _ExactField:
-    assert params.field is not None
-    weights, xy = _weights(params.field), np.clip(params.mean / np.array(size, np.float64), 0, 1)
-    if registry.select(backend).name == "reference":
-        return _ExactField(weights, xy)
-    return FieldPlan(weights, xy.astype(np.float32), threads=threads, backend=backend)
-
-
-def _weights(field: FieldParameters) -> FieldWeights:
-    return FieldWeights(
-        w1=field.w1,
-        b1=field.b1,
-        w2=field.w2,
-        b2=field.b2,
-        w_mean=field.w_mean,
-        b_mean=field.b_mean,
-        w_colour=field.w_colour,
-        b_colour=field.b_colour,
-        geometry2=_geometry(field.grid2),
-        table2=field.table2,
-        geometry3=_geometry(field.grid3),
-        table3=field.table3,
-        input_scale=field.input_scale,
-        frequency_count=field.frequency_count,
-        mean_scale=field.mean_scale,
-        colour_scale=field.colour_scale,
-    )

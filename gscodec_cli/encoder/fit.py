@@ -8,7 +8,7 @@ Takes frames, a plan and an aim, gives a trained model with its quantisers. Know
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 from torch import Tensor
@@ -24,12 +24,23 @@ from gscodec_cli.encoder.trainer import Report, Stage, Trainer, unit_range
 if TYPE_CHECKING:
     from gscodec_cli.encoder.rate import Aim
 
+
+class Refine(Protocol):
+    """Gives a trainer the detail that its Gaussians leave out, if that is worth it, and the rest to be trained towards.
+
+    The `last` time it takes no more bits than it has.
+    """
+
+    def __call__(self, trainer: Trainer, *, last: bool = False) -> None: ...
+
+
 KEY_RATE = 2.0  # key frame stage against the joint stage
 TUNE_RATE = 0.2
 BIRTH_ROUNDS = (0.1, 0.25, 0.4)  # of the joint stage
 KEY_SHARE = 0.5  # of the Gaussians that begin; the rest is added to the residual
 REPLACED = 0.15  # share of the Gaussians that every round of births replaces, those that matter least
 CORRECTION = 0.1  # of the compression stage, after Gaussians were dropped or added to meet a target
+REFINED = 0.82  # of the compression stage: then detail and Gaussians share the bits anew, for the last time
 BIRTH_SHARE = 0.4  # of the Gaussians that are kept for births, where the profile has them
 
 
@@ -39,13 +50,14 @@ def fit_gop(
     aim: Aim,
     seed: int,
     report: Report,
-    predicted: GopModel | None = None,
-    scene: Scene | None = None,
+    predicted: GopModel | None,
+    scene: Scene | None,
+    refine: Refine,
 ) -> Trainer:
     """Fit Gaussians to frames [T, 3, H, W] uint8 or uint16 and train them through quantisation.
 
     As many as `aim` asks for. `predicted`: what the GoP before leaves, for a GoP that is predicted from it.
-    `scene`: how the picture moves, where that is known.
+    `scene`: how the picture moves, where that is known. `refine`: gives what is trained a new detail.
     Returns the trainer, whose `compression` is ready for `export`. `report` is called every ten steps.
     """
     torch.manual_seed(seed)
@@ -61,9 +73,13 @@ def fit_gop(
     if scene is not None and scene.camera is not None:
         trainer.take_camera(scene.camera)
     _train_jointly(trainer, aim)
+    refine(trainer)
     trainer.drop(aim.keep(trainer))
-    _train_compressed(trainer, aim)
+    _train_compressed(trainer, aim, refine)
     aim.settle(trainer)
+    if trainer.detail is not None:  # Gaussians went on moving under it
+        refine(trainer, last=True)
+        aim.settle(trainer)
     return trainer
 
 
@@ -134,7 +150,7 @@ def _train_jointly(trainer: Trainer, aim: Aim) -> None:
     trainer.run(stage, done, steps)
 
 
-def _train_compressed(trainer: Trainer, aim: Aim) -> None:
+def _train_compressed(trainer: Trainer, aim: Aim, refine: Refine) -> None:
     """Quantisation in the loop.
 
     For `main` uniform noise first, then rounding; for `stgv` rounding throughout (paper 001, appendix C).
@@ -146,9 +162,17 @@ def _train_compressed(trainer: Trainer, aim: Aim) -> None:
     steps = plan.effort.tune_iterations
     noisy = round(steps * 0.7) if plan.tools.energy_colour else 0
     trainer.run(Stage("compression", steps, TUNE_RATE, 0.05, Coding.NOISE), 0, noisy)
+    if trainer.detail is not None:
+        refine(trainer)
     if plan.tools.spare:
         trainer.drop(aim.keep(trainer))
-    trainer.run(Stage("compression", steps, TUNE_RATE, 0.05, Coding.ROUND), noisy, steps)
+    rounding, begun = Stage("compression", steps, TUNE_RATE, 0.05, Coding.ROUND), noisy
+    if trainer.detail is not None:
+        begun = round(steps * REFINED)
+        trainer.run(rounding, noisy, begun)
+        refine(trainer)
+        trainer.drop(aim.keep(trainer))
+    trainer.run(rounding, begun, steps)
 
 
 @torch.no_grad()

@@ -7,7 +7,8 @@ Keeps what the next GoP may be predicted from. Must not import the verbs.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -22,8 +23,9 @@ from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder.camera import Scene, scene_of
 from gscodec_cli.encoder.carry import Reference, predicted_model, reference_of
 from gscodec_cli.encoder.compression import Compression
+from gscodec_cli.encoder.detail import Frames, detail_bits, fit_detail, without_detail
 from gscodec_cli.encoder.export import export_gop
-from gscodec_cli.encoder.fit import fit_gop
+from gscodec_cli.encoder.fit import Refine, fit_gop
 from gscodec_cli.encoder.hash_field import new_field
 from gscodec_cli.encoder.home import Home, generator, tensor_of
 from gscodec_cli.encoder.options import Plan
@@ -37,6 +39,8 @@ TRIES = 3  # trainings of one GoP, where the first misses the PSNR asked for
 PER_LOAD = 50.0  # bits of a Gaussian, before any has been counted
 FIELD_BITS = 6.0  # per number
 TABLE_BITS = 6_000.0  # tables of a GoP
+UNRATED_SHARE = 0.43  # of the bits that Gaussians take before compression, at the end
+LEAST_GAIN = 0.4  # dB by detail, before compression: where it is less, Gaussians trained on bring more for its bits
 PIXELS_PER_GAUSSIAN = 100.0  # of a GoP's first guess where no bits are given
 
 
@@ -91,7 +95,8 @@ class GopEncoder:
             aim = self._aim(meter, len(span), allowed, predicted)
             scene = scene_of(pictures, self._picture_before(reference), self.plan.tools)
             for _ in range(TRIES):
-                trainer = self._train(frames, aim, self.seed + number, reference, report, scene)
+                refine = partial(self._refine, record_of, reference, pictures, allowed)
+                trainer = self._train(frames, aim, self.seed + number, reference, report, scene, refine)
                 if not aim.again(trainer):
                     break
                 if reference is None:  # a predicted GoP keeps the steps of the one before
@@ -105,12 +110,42 @@ class GopEncoder:
             return CodedGop(record, payload, bits, cost, tuple(self._decoded_psnrs(record, pictures)), self._rate)
 
     def _train(
-        self, frames: Tensor, aim: Aim, seed: int, reference: Reference | None, report: Report, scene: Scene | None
+        self,
+        frames: Tensor,
+        aim: Aim,
+        seed: int,
+        reference: Reference | None,
+        report: Report,
+        scene: Scene | None,
+        refine: Refine,
     ) -> Trainer:
         model = None
         if reference is not None:
             model = predicted_model(reference, len(frames), self.header, generator(seed), scene)
-        return fit_gop(frames, self.plan, aim, seed, report, model, scene)
+        return fit_gop(frames, self.plan, aim, seed, report, model, scene, refine)
+
+    def _refine(
+        self,
+        record_of: Callable[[Trainer], GopRecord],
+        reference: Reference | None,
+        pictures: NDArray,
+        allowed: float | None,
+        trainer: Trainer,
+        *,
+        last: bool = False,
+    ) -> None:
+        """See `fit.Refine`."""
+        if not (self.plan.tools.detail and trainer.model.tools.normalised):
+            return
+        now, before = trainer.detail, reference.record.detail if reference else None
+        bits = allowed or self._cost(record_of, reference, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
+        trainer.detail = None
+        frames = Frames(self._renderer(record_of(trainer)), pictures, self.plan.threads)
+        most = detail_bits(self.header, now, before) if last else None
+        least = LEAST_GAIN if now is None else 0.0
+        found = fit_detail(frames, bits, self.header, before, most=most, least=least)
+        trainer.detail = now if found is None and last else found
+        trainer.frames = tensor_of(without_detail(frames, trainer.detail)).permute(0, 3, 1, 2).contiguous()
 
     def _picture_before(self, reference: Reference | None) -> NDArray | None:
         """The last frame of the reference, decoded: where the camera of a predicted GoP goes on from."""
@@ -154,7 +189,8 @@ class GopEncoder:
     ) -> GopRecord:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
         camera = trainer.scene.camera if trainer.scene else None
-        return export_gop(compression, span.start, pts, reference.record if reference else None, camera)
+        record = export_gop(compression, span.start, pts, reference.record if reference else None, camera)
+        return replace(record, detail=trainer.detail)
 
     def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
         _, bits = write_gop(record_of(trainer), self.header, reference.record if reference else None)

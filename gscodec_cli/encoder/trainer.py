@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from gscodec.format.records import CameraData
+from gscodec.format.records import CameraData, DetailData
 from gscodec_cli.encoder import home
 from gscodec_cli.encoder.bend import bend_of, learn_bends
 from gscodec_cli.encoder.camera import Scene, coded_camera, lines_of
@@ -79,6 +79,7 @@ class Trainer:
     ) -> None:
         self.frames, self.model, self.plan, self.generator, self.report = frames, model, plan, generator, report
         self.scene = scene
+        self.detail: DetailData | None = None  # what `frames` are without
         self.compression = Compression(model, generator) if model.carried else None
         self.rated = False  # trained with the rate of everything that is coded
         # Squared error of a frame that is worth one bit: the slope of a uniform quantiser, times what measured best.

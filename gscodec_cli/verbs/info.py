@@ -161,6 +161,7 @@ def _tools(head: GopHeader) -> list[str]:
         ("window", head.window_type),
         ("field", head.field_type),
         ("camera", head.camera_type),
+        ("detail", head.detail_type),
         ("predicted", head.reference_mode),
     )
     return tools + [name for name, used in names if used]

@@ -2,6 +2,7 @@
 // Python bindings. Shapes are checked in Python (kernels/checks.py) and once more here, so that no call from Python can
 // read or write outside its arrays. The interpreter lock is released while a kernel runs.
 #include "bindings.hpp"
+#include "detail.hpp"
 #include "raster.hpp"
 
 namespace gsv {
@@ -37,6 +38,30 @@ void py_render_rgb8(const std::string& isa, Array<const float, 2> mean, Array<co
   render_rgb8(k, scene, background.data(), epsilon, out.data(), threads);
 }
 
+void py_blend_detail(const std::string& isa, Array<const float, 3> drawn, Array<const float, 3> moved,
+                     Array<const float, 3> detail, Array<const float, 1> background, float epsilon,
+                     std::pair<double, double> ratio, std::pair<double, double> corner, Array<float, 3> out,
+                     int threads) {
+  const Kernels& k = kernels_for(isa);
+  const size_t height = out.shape(1), width = out.shape(2);
+  const auto of_frame = [&](const auto& array, size_t planes) {
+    return array.shape(0) == planes && array.shape(1) == height && array.shape(2) == width;
+  };
+  require(of_frame(drawn, 4) && of_frame(moved, 2) && of_frame(out, 3), "wrong number of planes, or sizes differ");
+  require(detail.shape(2) == 3 && background.shape(0) == 3, "an RGB image has three channels");
+  for (size_t side : {height, width, detail.shape(0), detail.shape(1)})
+    require(side > 0 && side <= 65535, "size out of range");
+  DetailBlend job = {};
+  job.drawn = drawn.data(), job.moved = moved.data(), job.detail = detail.data(), job.out = out.data();
+  job.rows = static_cast<int32_t>(detail.shape(0)), job.columns = static_cast<int32_t>(detail.shape(1));
+  for (int c = 0; c < 3; ++c) job.background[c] = epsilon * background.data()[c];
+  job.epsilon = epsilon;
+  const Picture frame = {static_cast<int32_t>(height), static_cast<int32_t>(width)};
+  const DetailPlace place = {{ratio.first, ratio.second}, {corner.first, corner.second}};
+  nb::gil_scoped_release release;
+  blend_detail(k, job, frame, place, threads);
+}
+
 int64_t py_covered_pixels(Array<const float, 2> mean, Array<const float, 2> conic, int64_t height, int64_t width) {
   require(mean.shape(1) == 2 && conic.shape(1) == 3 && mean.shape(0) == conic.shape(0), "wrong shapes");
   require(height > 0 && width > 0 && height <= 65535 && width <= 65535, "frame size out of range");
@@ -65,6 +90,7 @@ NB_MODULE(_cpu, m) {
   m.def("rasterize", &py_rasterize);
   m.def("rasterize_backward", &py_rasterize_backward);
   m.def("render_rgb8", &py_render_rgb8);
+  m.def("blend_detail", &py_blend_detail);
   m.def("covered_pixels", &py_covered_pixels);
   bind_field(m);
   bind_train(m);

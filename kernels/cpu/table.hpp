@@ -123,6 +123,24 @@ struct PlaceGradients {
   float *mean, *shape, *colour, *motion, *drift, *window, *field_mean, *field_colour;
 };
 
+// A picture that is added to a frame at places that move with its pixels. Column x of the frame, if it does not move,
+// lies at column_start[x] - column_least[x] of the detail, counted from the centre of its first pixel: a fraction and a
+// whole number, which keep more digits apart. Rows likewise.
+struct DetailBlend {
+  const float* drawn;   // [4][plane] sums of RGB times weight, and of the weight
+  const float* moved;   // [2][plane] sums of weight times displacement
+  const float* detail;  // [rows][columns][3]
+  float* out;           // [3][plane]
+  int32_t rows, columns;
+  float background[3];  // already multiplied by epsilon
+  float epsilon;
+  int64_t plane;        // pixels of the frame
+  int32_t width;
+  float ratio_x, ratio_y;  // pixels of the detail per pixel of the frame
+  const float *column_start, *column_least;  // [width], padded to a multiple of 16
+  const float *row_start, *row_least;
+};
+
 constexpr int kMostColumns = 8;
 
 struct Quantiser {
@@ -193,6 +211,8 @@ struct Kernels {
   void (*grad_band)(const Band&, const int64_t* slots, float* partials);  // partials: [..][kPartials]
   // Compares drawn sums with a target and puts the gradient of half the squared error in their place; 0 outside
   void (*blend_loss)(const Band&, const Target&, double* found);  // found: [kLossSums]
+  // Rows [first, end) of a frame
+  void (*blend_detail)(const DetailBlend&, int32_t first, int32_t end);
   // Bits of n rows x [n][components], the gradient dx, and the sums [components][kMixtureSums][16] that bind_train folds;
   // step: [n][components] where the mixture has none
   void (*mixture_bits)(const Mixture&, const float* x, const float* step, int64_t n, float* dx, float* sums);

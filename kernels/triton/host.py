@@ -18,6 +18,7 @@ from gscodec.kernels.checks import Array
 from gscodec.kernels.encoding import HashGeometry
 from gscodec.kernels.field import FieldWeights
 
+from . import detail as details
 from . import field as fields
 from . import hashing, mixture, optimiser, raster, training
 from .binning import Bins
@@ -29,6 +30,7 @@ from .splats import Splats, bin_splats
 __all__ = [
     "FieldPlan",
     "adam_step",
+    "blend_detail",
     "default_device",
     "engine_name",
     "field_backward",
@@ -92,6 +94,20 @@ def splat_loss(
     colour, wanted = _send(background, target)
     errors, *grads = raster.splat_loss(splats, bins, colour, wanted[None], epsilon)
     return float(errors.sum()), *_fetch(*grads)
+
+
+def blend_detail(
+    drawn: Array,
+    moved: Array,
+    detail: Array,
+    background: Array,
+    epsilon: float,
+    ratio: tuple[float, float],
+    corner: tuple[float, float],
+) -> Array:
+    """See `gscodec.kernels.blend_detail`."""
+    sums, shift, picture, colour = _send(drawn, moved, detail, background)
+    return _fetch(details.blend_detail(sums[None], shift[None], picture, colour, epsilon, ratio, corner))[0][0]
 
 
 def mixture_bits(*arrays: Array) -> tuple[Any, ...]:

@@ -32,6 +32,7 @@ COMPONENTS = [
     "mlp",
     "windows",
     "motion",
+    "detail",
     "headers",
     "streams",
 ]
@@ -46,6 +47,14 @@ def test_info_json_has_stable_keys_and_bits_add_up(gsv, clip):
     assert (facts["frames"], facts["gops"], facts["gaussians"], facts["profile"]) == (24, 3, 180, "main")
     assert facts["gop_table"][1]["first_frame"] == 10
     assert facts["gop_table"][1]["tools"] == ["sum", "motion 2", "window", "field"]
+
+
+def test_info_tells_a_gop_with_detail(gsv, tmp_path):
+    (tmp_path / "detail.gsv").write_bytes(make_file(make_header(frames=3), 20, ("normalised", "camera", "detail")))
+    facts = json.loads(gsv("info", tmp_path / "detail.gsv", "--json").out)
+    assert facts["gop_table"][0]["tools"] == ["normalised", "camera", "detail"]
+    assert facts["bits"]["detail"] > 0
+    assert sum(facts["bits"].values()) == 8 * facts["bytes"]
 
 
 def test_info_tells_predicted_gops(gsv, tmp_path):

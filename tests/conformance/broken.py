@@ -98,6 +98,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-17": ("tiny", {HEADER + "reference_mode": u8(1)}),
     "C-6.5-18": ("chain", {"SEQH.max_entry_distance": u8(10)}),
     "C-6.5-19": ("tiny", {HEADER + "camera_type": u8(2)}),
+    "C-6.5-20": ("tiny", {HEADER + "detail_type": u8(2)}),
     "C-6.6-1": ("tiny", {"gop[0].mean_data.fraction_bits": u8(9)}),
     "C-6.6-2": (
         "tiny",
@@ -185,6 +186,11 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.20-1": ("shaken", {"gop[0].camera_data.offset_bits": u8(9)}),
     "C-6.20-2": ("shaken", {"gop[0].camera_data.slope_bits": u8(25)}),
     "C-6.20-3": ("shaken", {"gop[0].camera_data.camera_step[4].minimum": svar(1 << 24)}),
+    "C-6.21-1": ("tiny", {HEADER + "detail_type": u8(1)}),
+    "C-6.21-2": ("detailed", {"gop[7].detail_data.detail_reference": u8(1)}),
+    "C-6.21-3": ("detailed", {"gop[0].detail_data.detail_step[1]": f32(0)}),
+    "C-6.21-4": ("detailed", {"gop[3].detail_data.kept.minimum": svar(1)}),
+    "C-6.21-5": ("detailed", {"gop[0].detail_data.component[1].coded_count.minimum": svar(50)}),
     "C-6.14-1": ("tiny", {"ENDF.index_offset": (10).to_bytes(8, "little")}),
 }
 
@@ -193,6 +199,11 @@ EDITS: dict[str, tuple[str, Fields]] = {
 MORE: dict[str, tuple[str, Fields]] = {
     # The context of a difference that uses itself, after those of the motion, the mean and the shape.
     "C-6.11-11_carried": ("changes", {"gop[1].colour_data.colour.delta[0].term[0].source": u8(2 * 7)}),
+    # Every symbol of the plane fits, but one of them is a difference to 11.
+    "C-6.11-5_inherited": (
+        "detailed",
+        {"gop[3].detail_data.component[1].coefficient[0].minimum": svar((1 << 31) - 1 - 49)},
+    ),
 }
 
 
@@ -237,7 +248,7 @@ def broken_files() -> dict[str, bytes]:
     tiny = base("tiny")
     files = {code: edited(*edit) for code, edit in EDITS.items()}
     files["C-6.2-1"] = b"\x88" + tiny[1:]
-    files["C-6.2-2"] = tiny[:9] + b"\x04" + tiny[10:]
+    files["C-6.2-2"] = tiny[:9] + b"\x05" + tiny[10:]
     files["C-6.2-3"] = _with_chunk(tiny, 1, EditedFile(tiny).chunk("SEQH"))
     files["C-6.2-4"] = tiny + b"\0"
     files["C-6.3-2"] = _with_chunk(tiny, 1, EditedChunk("new", b"NEWC", {}, []))

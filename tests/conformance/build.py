@@ -14,10 +14,12 @@ from gscodec.format.container import ContainerWriter
 from gscodec.format.morton import morton_order
 from gscodec.format.records import (
     CAMERA_VALUES,
+    DETAIL_COMPONENTS,
     SHAPE_LOG,
     CameraData,
     Coded,
     ColourData,
+    DetailData,
     FieldRecord,
     GopRecord,
     GridRecord,
@@ -118,6 +120,27 @@ def camera(n: Numbers, frames: int, offset_bits: int = 3, slope_bits: int = 10) 
     """A camera that shakes by a few pixels, turns and zooms a little."""
     values = np.stack([n.peaked(20 if i < 2 else 25, frames) for i in range(CAMERA_VALUES)], axis=1)
     return CameraData(offset_bits, slope_bits, values)
+
+
+def blocks(n: Numbers, size: tuple[int, int], most: int = 20) -> np.ndarray:
+    """[3, rows, columns, 64] coefficients that get smaller; a third of the blocks has none, the others up to `most`."""
+    shape = DETAIL_COMPONENTS, -(-size[1] // 8), -(-size[0] // 8)
+    length = n.below(most + 1, *shape) * (n.below(3, *shape) > 0)
+    number = np.arange(64)
+    values = n.peaked(12, *shape, 64) // (1 + number // 2)
+    return np.where(number < length[..., None], values, 0)
+
+
+def detail(n: Numbers, size: tuple[int, int] = SIZE, most: int = 20) -> DetailData:
+    """A detail of its own, visible but mostly small."""
+    return DetailData((0.0625, 0.03125), blocks(n, size, most))
+
+
+def more_detail(n: Numbers, before: DetailData, size: tuple[int, int] = SIZE) -> DetailData:
+    """What goes on from the detail before: three quarters of the blocks, a few of them changed."""
+    kept = np.where(n.below(4, *before.symbols.shape[1:3]) > 0, 1, 0)
+    change = np.where(kept[..., None] & (n.below(3, *kept.shape) > 0)[..., None], 0, blocks(n, size, 6))
+    return DetailData(before.steps, before.symbols * kept[..., None] + change, kept)
 
 
 def field(n: Numbers, grid2: GridRecord, grid3: GridRecord, frequencies: int, hidden: int, step: float) -> FieldRecord:

@@ -18,6 +18,7 @@ from gscodec.format.records import (
     REFERENCE_PREVIOUS,
     Coded,
     ColourData,
+    DetailData,
     DriftData,
     GopRecord,
     MotionData,
@@ -28,12 +29,14 @@ from tests.conformance.build import (
     Vector,
     camera,
     colours,
+    detail,
     field,
     gop,
     grid,
     header,
     log_shapes,
     means,
+    more_detail,
     motion,
     plain,
     uniform,
@@ -232,3 +235,49 @@ def changes() -> Vector:
 
     first = alone(0, 800)
     return sequence, [first, follow(n, sequence, first, alone(2, 20), every(1), far=True)]
+
+
+@vector
+def detailed() -> Vector:
+    """A detail: alone, without Gaussians, after one, going on from one; among all other tools; 37 x 21 pixels."""
+    n, size = Numbers(32), (37, 21)
+    sequence = header(18, size, max_gop_frames=4, max_entry_distance=14)
+    blending = {"blend_mode": BLEND_NORMALISED, "background": (0.25, 0.5, 0.375), "blend_epsilon": 0.0625}
+
+    def alone(first: int, frames: int, count: int, **tools: Any) -> GopRecord:
+        colour = colours(n, count, colour_space=COLOUR_YCC, colour_norm=NORM_ENERGY)
+        tools |= {"motion": motion(n, count, 1), "window": windows(n, count, frames), **blending}
+        tools["drift"] = DriftData(uniform(n.peaked(5, count, 3), 0.03125))
+        return gop(first, frames, means(n, count, size), log_shapes(n, count), colour, **tools)
+
+    gops = [plain(n, 0, 1, 20, size, detail=detail(n, size), **blending)]
+    gops.append(plain(n, 1, 3, 0, size, detail=detail(n, size, 64), **blending))
+    small = field(n, grid(2, 2, 2, 5), grid(3, 2, 2, 5), 1, 8, 0.015625)
+    first = detail(n, size)
+    gops.append(alone(4, 4, 50, detail=first, camera=camera(n, 4), field=small))
+    second = more_detail(n, first, size)
+    for fresh in (
+        alone(8, 3, 12, detail=second, camera=camera(n, 3)),
+        alone(11, 2, 8, detail=more_detail(n, second, size), field=small),
+        alone(13, 2, 8, detail=detail(n, size)),
+        alone(15, 1, 8),
+        alone(16, 2, 8, detail=detail(n, size)),
+    ):
+        gops.append(follow(n, sequence, gops[-1], fresh, every(1)))
+    return sequence, gops
+
+
+@vector
+def textured() -> Vector:
+    """A detail with enough blocks for tables by class; another that goes on from it."""
+    n, size = Numbers(33), (160, 120)
+    sequence = header(2, size, max_gop_frames=1, max_entry_distance=2)
+    blending = {"blend_mode": BLEND_NORMALISED, "blend_epsilon": 0.25}
+    busy = n.below(6, 1, 15, 20, 1)
+    symbols = n.peaked(2, 3, 15, 20, 64) << 8 * n.below(2, 3, 15, 20, 1)
+    whole = DetailData((0.0009765625, 0.00048828125), np.where(np.arange(64) < 7 + busy // 2, symbols, 0))
+    gops = [plain(n, 0, 1, 30, size, detail=whole, **blending)]
+    more = more_detail(n, whole, size)
+    change = np.where(np.arange(64) < busy, n.peaked(1, 3, 15, 20, 64) * busy, 0)
+    fresh = plain(n, 1, 1, 5, size, detail=replace(more, symbols=more.symbols + change), **blending)
+    return sequence, [*gops, follow(n, sequence, gops[0], fresh, every(1))]

@@ -41,6 +41,10 @@ def _symbols(r: GopRecord) -> Iterator[tuple[str, np.ndarray]]:
         yield "duration", r.window.duration
     if r.camera:
         yield "camera", r.camera.values
+    if r.detail:
+        yield "detail", r.detail.symbols
+        if r.detail.kept is not None:
+            yield "kept", r.detail.kept
     if r.field:
         for (name, _), tensor in zip(r.field.tensor_shapes(), r.field.tensors, strict=True):
             yield f"field.{name}", tensor
@@ -54,7 +58,7 @@ def _coded(name: str, coded: Coded) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _parameters(p: GopParameters) -> Iterator[tuple[str, np.ndarray]]:
-    for name in ("mean", "shape", "colour", "motion", "drift", "birth", "death", "camera"):
+    for name in ("mean", "shape", "colour", "motion", "drift", "birth", "death", "camera", "detail"):
         array = getattr(p, name)
         if array is not None:
             yield name, array

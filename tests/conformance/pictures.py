@@ -10,7 +10,8 @@ import numpy as np
 from gscodec.format.dequant import GopParameters
 from gscodec.format.records import BLEND_NORMALISED, SequenceHeader
 from gscodec.kernels import rasterize, reference
-from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.decoder.detail import Detail, detail_picture
+from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer
 
 PEAK_FLOOR, RMS_FLOOR = 2.0**-14, 2.0**-17
 ROOM = 8  # how much more than our own float32 engine's error a decoder may have
@@ -18,14 +19,25 @@ ROOM = 8  # how much more than our own float32 engine's error a decoder may have
 
 def exact_frame(params: GopParameters, header: SequenceHeader, position: float) -> np.ndarray:
     """[H, W, 3] float64 in 0..1, before rounding to 8 bits."""
-    g = GopRenderer(params, header, backend="reference").gaussians(position)
-    return finished(reference.rasterize(g.mean, g.conic, g.feature, (header.height, header.width)), params)
+    return _drawn(params, header, position, "reference")
 
 
 def fast_frame(params: GopParameters, header: SequenceHeader, position: float, backend: str | None) -> np.ndarray:
     """The same from a float32 engine."""
-    g = GopRenderer(params, header, backend=backend).gaussians(position)
-    size = (header.height, header.width)
+    return _drawn(params, header, position, backend)
+
+
+def _drawn(params: GopParameters, header: SequenceHeader, position: float, backend: str | None) -> np.ndarray:
+    renderer, size = GopRenderer(params, header, backend=backend), (header.height, header.width)
+    g = renderer.gaussians(position)
+    if params.detail is not None:
+        picture = detail_picture(params.detail, size, YCC_TO_RGB).astype(g.mean.dtype)
+        background, moved = np.asarray(params.background, np.float32), renderer.moved(g, position)
+        drawing = g, moved, size, background, params.blend_epsilon
+        image = Detail(picture, (1.0, 1.0), (0.0, 0.0)).blend(*drawing, threads=1, backend=backend)
+        return np.clip(image.astype(np.float64), 0, 1).transpose(1, 2, 0)
+    if g.mean.dtype == np.float64:
+        return finished(reference.rasterize(g.mean, g.conic, g.feature, size), params)
     return finished(rasterize(g.mean, g.conic, g.feature, size, backend=backend).astype(np.float64), params)
 
 

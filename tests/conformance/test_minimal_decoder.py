@@ -106,7 +106,7 @@ def test_rounded_pictures_differ_by_one_step_at_most(name: str) -> None:
     assert np.abs(in_steps(frames, depth) - rounded(stored, depth)).max() <= 1
 
 
-@pytest.mark.parametrize("name", ["main.gsv", "lives.gsv", "stgv.gsv", "shaken.gsv"])
+@pytest.mark.parametrize("name", ["main.gsv", "lives.gsv", "stgv.gsv", "shaken.gsv", "detailed.gsv"])
 def test_pictures_between_frames_agree(name: str) -> None:
     """Also in the half frames around a GoP, where slow motion goes from one GoP to the next."""
     own = StreamDecoder(vector(name))

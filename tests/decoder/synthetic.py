@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 
 from gscodec.format.container import ContainerWriter
+from gscodec.format.detail import block_grid
 from gscodec.format.limits import level_for
 from gscodec.format.morton import morton_encode
 from gscodec.format.records import (
     BLEND_NORMALISED,
     CAMERA_VALUES,
+    DETAIL_COMPONENTS,
     CameraData,
     Coded,
     ColourData,
+    DetailData,
     DriftData,
     FieldRecord,
     GopRecord,
@@ -53,7 +56,7 @@ def make_gop(
     field_layout: tuple[int, int, int, tuple[int, int]] = (3, 6, 16, (2, 2)),
 ) -> GopRecord:
     """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field,
-    alive (windows that are open all the time), camera.
+    alive (windows that are open all the time), camera, detail (which needs normalised).
 
     `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight. `field_layout`:
     see PAPER_FIELD.
@@ -78,6 +81,7 @@ def make_gop(
         window=_window(values, frame_count, "alive" in tools) if {"window", "alive"} & set(tools) else None,
         field=make_field(rng, *field_layout) if "field" in tools else None,
         camera=_camera(rng, frame_count) if "camera" in tools else None,
+        detail=make_detail(rng, header) if "detail" in tools else None,
     )
 
 
@@ -129,6 +133,14 @@ def _camera(rng: np.random.Generator, frame_count: int) -> CameraData:
     """Some pixels to and fro, turned and zoomed by some percent."""
     spread = np.array([48, 48, 60, 60, 60, 60])
     return CameraData(4, 10, np.round(rng.normal(0, 1, (frame_count, CAMERA_VALUES)) * spread).astype(np.int64))
+
+
+def make_detail(rng: np.random.Generator, header: SequenceHeader) -> DetailData:
+    """A few coefficients in most blocks, smaller and fewer from frequency to frequency: some tenths of white."""
+    shape = DETAIL_COMPONENTS, *block_grid(header), 64
+    fading = np.exp(-np.arange(64) / 12)
+    there = rng.random(shape) < 0.6 * fading
+    return DetailData((0.02, 0.025), np.round(rng.normal(0, 20 * fading, shape)).astype(np.int32) * there)
 
 
 def make_field(

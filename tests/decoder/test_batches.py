@@ -11,7 +11,7 @@ from gscodec.format.errors import FormatError
 from gscodec.kernels import backends
 from gscodec_cli import VideoDecoder
 from gscodec_cli.decoder.decode import StreamDecoder
-from gscodec_cli.decoder.device import DEEP_PIXEL_BYTES, PIXEL_BYTES, SPLAT_BYTES, DeviceDecoder
+from gscodec_cli.decoder.device import DEEP_PIXEL_BYTES, MOVED_BYTES, PIXEL_BYTES, SPLAT_BYTES, DeviceDecoder
 from tests.decoder.synthetic import PAPER_FIELD, make_file, make_header
 
 GPU = next(backend for backend in backends() if backend.name == "triton")
@@ -24,6 +24,8 @@ TOOLS = [
     ("window", "motion", "normalised", "camera"),
     ("field",),
     ("field", "normalised", "window", "motion", "drift", "log", "ycc", "energy", "camera"),
+    ("detail", "normalised"),
+    ("detail", "field", "normalised", "window", "motion", "camera"),
 ]
 
 
@@ -55,9 +57,10 @@ def test_every_frame_is_the_same_in_any_batch(tools, monkeypatch):
     np.testing.assert_array_equal(np.stack(list(decoder_of(data).host_frames(range(FRAMES), FRAMES - 1))), expected)
 
 
+@pytest.mark.parametrize("tools", [(), ("detail",)], ids=["plain", "detail"])
 @pytest.mark.parametrize("gaussians", [0, 1])
-def test_hardly_any_gaussians(gaussians):
-    data = clip("field", "window", "normalised", gaussians=gaussians)
+def test_hardly_any_gaussians(gaussians, tools):
+    data = clip("field", "window", "normalised", *tools, gaussians=gaussians)
     np.testing.assert_array_equal(decoder_of(data).draw(range(FRAMES)).cpu().numpy(), one_by_one(data))
 
 
@@ -71,7 +74,10 @@ def test_paper_field_in_batches():
     assert np.abs(together - expected).max() <= 1
 
 
-@pytest.mark.parametrize("tools", [("field", "motion", "window", "normalised", "camera"), ()], ids=["all", "plain"])
+ALL = "field", "motion", "window", "normalised", "camera"
+
+
+@pytest.mark.parametrize("tools", [ALL, (), (*ALL, "detail")], ids=["all", "plain", "detail"])
 def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools):
     from tests.kernels.launches import started
 
@@ -84,7 +90,10 @@ def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools):
         lists.append(names)
     assert lists[0] == lists[1] == lists[2]
     kernels = ["_encode", "_heads"] * ("field" in tools) + ["_place", "_boxes", "cumsum", "sum", "cat"]
-    assert lists[0] == [*kernels, "_pairs", "sort", "arange", "searchsorted", "index", "_forward"]
+    binning = ["_pairs", "sort", "arange", "searchsorted", "index"]
+    moved = ["sub", "mul", "nan_to_num", "constant_pad_nd", "_forward", "_forward", "_detail"]
+    rounding = ["clamp", "nan_to_num", "mul", "add", "_to_copy", "_to_copy", "copy_"]
+    assert lists[0] == [*kernels, *binning, *([*moved, *rounding] if "detail" in tools else ["_forward"])]
 
 
 def test_a_batch_holds_no_more_than_its_share_of_memory(monkeypatch):
@@ -97,18 +106,23 @@ def test_a_batch_holds_no_more_than_its_share_of_memory(monkeypatch):
     deep = decoder_of(clip(bit_depth=10))
     fit = (3 * of_frame - 1) // (17 * 15 * DEEP_PIXEL_BYTES + 40 * SPLAT_BYTES)
     assert len(next(deep.batches(range(FRAMES), FRAMES - 1))) == max(1, fit)
+    of_frame = 17 * 15 * DEEP_PIXEL_BYTES + 40 * (SPLAT_BYTES + MOVED_BYTES)
+    monkeypatch.setattr("gscodec_cli.decoder.device.BATCH_BYTES", 4 * of_frame - 1)
+    gpu = decoder_of(clip("normalised", "detail"))
+    assert [len(batch) for batch in gpu.batches(range(FRAMES), FRAMES - 1)] == [3, 2, 2]
 
 
-def test_a_batch_of_too_many_pairs_is_drawn_in_parts(monkeypatch):
+@pytest.mark.parametrize("tools", [(), ("normalised", "detail")], ids=["plain", "detail"])
+def test_a_batch_of_too_many_pairs_is_drawn_in_parts(tools, monkeypatch):
     from gscodec.kernels.triton import raster
 
-    data = clip("window", "field")
+    data, name = clip("window", "field", *tools), "rasterize" if tools else "render_rgb8"
     expected = decoder_of(data).draw(range(FRAMES)).cpu().numpy()
-    drawn, draw = [], raster.render_rgb8
-    monkeypatch.setattr(raster, "render_rgb8", lambda *given: drawn.append(given[1].frames) or draw(*given))
+    drawn, draw = [], getattr(raster, name)
+    monkeypatch.setattr(raster, name, lambda *given: drawn.append(given[1].frames) or draw(*given))
     monkeypatch.setattr("gscodec_cli.decoder.device.PAIR_BYTES", 1 << 30)
     np.testing.assert_array_equal(decoder_of(data).draw(range(FRAMES)).cpu().numpy(), expected)
-    assert drawn == [1] * FRAMES
+    assert drawn == [1] * FRAMES * (2 if tools else 1)  # with detail once more, for how far Gaussians have gone
 
 
 def test_the_next_batch_is_begun_before_one_is_drawn(monkeypatch):

@@ -28,7 +28,7 @@ from tests.decoder.synthetic import make_file, make_header
 GPU = next(backend for backend in backends() if backend.name == "triton")
 pytestmark = pytest.mark.skipif(not GPU.available, reason=f"the GPU engine cannot run: {GPU.reason}")
 GSV = str(Path(sys.executable).with_name("gsv"))
-ALL_TOOLS = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field", "camera")
+ALL_TOOLS = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field", "camera", "detail")
 
 
 @pytest.fixture
@@ -81,14 +81,16 @@ def test_a_whole_clip_in_order_and_part_of_the_picture():
 
 @pytest.mark.usefixtures("proof")
 def test_frames_of_more_than_eight_bits():
-    data = clip("normalised", "window", frames=2, bit_depth=10)
+    data = clip("normalised", "window", frames=2, bit_depth=10)  # with detail: test_detail.py
     expected = VideoDecoder(data, output="numpy")[:]
     found = VideoDecoder(data, device="cuda", output="numpy")[:]
     assert found.dtype == np.uint16
     assert np.abs(found.astype(int) - expected).max() <= 65535 * 2**-14
 
 
-@pytest.mark.parametrize("name", ["tiny.gsv", "empty_and_one.gsv", "lives.gsv", "drift.gsv", "shaken.gsv"])
+@pytest.mark.parametrize(
+    "name", ["tiny.gsv", "empty_and_one.gsv", "lives.gsv", "drift.gsv", "shaken.gsv", "detailed.gsv"]
+)
 def test_pictures_stay_within_the_bounds_of_the_specification(name):
     from gscodec.kernels.triton.raster import rasterize
     from gscodec.kernels.triton.splats import bin_splats
@@ -98,9 +100,12 @@ def test_pictures_stay_within_the_bounds_of_the_specification(name):
         params = dequantise(reader.read_gop(index), reader.header)
         device = DeviceGop(GopRenderer(params, reader.header, backend="triton"))
         splats = device.splats(list(range(params.frame_count)))
-        images = rasterize(splats, bin_splats(splats, (reader.header.height, reader.header.width))).cpu().numpy()
+        bins = bin_splats(splats, (reader.header.height, reader.header.width))
+        with_detail = params.detail is not None
+        images = (device.with_detail(splats, bins) if with_detail else rasterize(splats, bins)).cpu().numpy()
         for position, bound in enumerate(gop["frames"]):
-            drawn = finished(images[position].astype(np.float64), params)
+            image = images[position].astype(np.float64)
+            drawn = np.clip(image, 0, 1).transpose(1, 2, 0) if with_detail else finished(image, params)
             peak, rms = errors(drawn, exact_frame(params, reader.header, position))
             assert peak <= bound["peak"]
             assert rms <= bound["rms"]

@@ -86,7 +86,7 @@ def test_the_model_trained_is_the_model_decoded(setting):
     plan = resolve(EncodeOptions(**{**QUICK, **setting}))
     frames = torch.from_numpy(moving_disc(4)).permute(0, 3, 1, 2).contiguous()
     meter = Meter(cost=lambda _: None, psnr=lambda _: 0.0, most=1000)
-    trainer = fit_gop(frames, plan, CountAim(meter, 100), 0, lambda *a: None)
+    trainer = fit_gop(frames, plan, CountAim(meter, 100), 0, lambda *a: None, None, None, lambda *a, **k: None)
     record = export_gop(trainer.compression, 0, None)
     params = dequantise(record)
     assert (np.diff(morton_encode(record.mean.grid)) >= 0).all()
@@ -113,6 +113,23 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not(disc_clip):
     other, _ = _encode(disc_clip, profile="main", gop=4, seed=4)
     assert first == again
     assert first != other
+
+
+def test_a_still_texture_is_a_detail_whatever_the_jobs(tmp_path):
+    rows, columns = np.mgrid[:48, :64]
+    picture = moving_disc(1)[0] * 0.7 + 30 * (np.sin(columns * 1.3) * np.cos(rows * 0.9))[..., None]
+    clip = write_clip(tmp_path / "still.mkv", np.repeat(np.clip(picture, 0, 255).astype(np.uint8)[None], 6, 0))
+    quick = {"gop": 3, "keyint": 3, "gaussians": 60, "key_iterations": 30, "joint_iterations": 30, "quality": None}
+    files = []
+    for jobs, detail in ((1, True), (2, True), (1, False)):
+        options = EncodeOptions(**{**QUICK, **quick, "detail": detail, "field": False})
+        run, out = Encode(open_video(clip), options, io.BytesIO()), io.BytesIO()
+        run.train(jobs=jobs)
+        run.write(out)
+        files.append(out.getvalue())
+        with ContainerReader(io.BytesIO(out.getvalue())) as reader:
+            assert [(reader.read_gop(i).detail is not None) for i in range(reader.gop_count)] == [detail] * 2
+    assert files[0] == files[1]
 
 
 def test_rvq_codes_the_colours_of_main_in_gops_that_are_decoded_alone(disc_clip):

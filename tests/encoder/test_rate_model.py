@@ -43,7 +43,7 @@ def _trainer(**options):
     plan = resolve(EncodeOptions(threads=1, key_iterations=40, joint_iterations=40, tune_iterations=30, **options))
     frames = torch.from_numpy(moving_disc(3)).permute(0, 3, 1, 2).contiguous()
     meter = Meter(cost=lambda _: None, psnr=lambda _: 0.0, most=1000)
-    return fit_gop(frames, plan, CountAim(meter, 60), 0, lambda *a: None)
+    return fit_gop(frames, plan, CountAim(meter, 60), 0, lambda *a: None, None, None, lambda *a, **k: None)
 
 
 def test_importance_agrees_with_leaving_each_gaussian_out():

@@ -2,8 +2,8 @@
 """Reads the syntax tables of SPEC.md as a program and runs it over the bytes of a file.
 
 Whatever the tables say is what gets parsed: nothing here knows a field of the format but for the few functions that
-SPEC section 6 defines in prose (levels, features, entries, inputs, raw_length, more_data, unknown), and what the
-caller says of candidates and carried Gaussians, which take decoding.
+SPEC section 6 defines in prose (levels, features, entries, inputs, raw_length, block_count, inherited, more_data,
+unknown), and what the caller says of candidates, carried Gaussians and coefficients of blocks, which take decoding.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from tests.format import plain
 ROW = re.compile(r"^\| `(?P<syntax>.*)` \|(?P<descriptor>.*)\|$")
 LOOP = re.compile(r"^for \((\w+) = (\d+); \w+ (<=?) (.+); \w+\+\+\) \{$")
 CALL = re.compile(r"^(\w+)\((.*)\)$")
+Carried = tuple[int, int, Sequence[Sequence[int]]]
 KNOWN = ("SEQH", "GOPD", "INDX", "ENDF", "pict", "strm", "pack", "tags", "seqh")
 
 
@@ -79,8 +80,8 @@ def _node(row: int, syntax: str, descriptor: str) -> Node:
 class Runner:
     """Executes the tables over `data`; `fields` lists (offset, length, name, descriptor, value)."""
 
-    def __init__(self, structures: dict[str, Structure], data: bytes, carried: Sequence[tuple[int, int]] = ()) -> None:
-        """`carried`: per GoP the number of candidates and of carried Gaussians."""
+    def __init__(self, structures: dict[str, Structure], data: bytes, carried: Sequence[Carried] = ()) -> None:
+        """`carried`: per GoP the number of candidates and of carried Gaussians, and `coded_count` of each component."""
         self._carried, self._gop = carried, -1
         self.structures, self.data, self.position = structures, data, 0
         self.variables: dict[str, Any] = {}
@@ -97,6 +98,10 @@ class Runner:
             "inputs": self._inputs,
             "raw_length": self._raw_length,
             "candidate_count": lambda: self._carried[self._gop][0],
+            "block_count": lambda: -(-self.variables["width"] // 8) * -(-self.variables["height"] // 8),
+            "inherited": lambda: self.variables["detail_reference"] if self.variables["reference_mode"] else 0,
+            "largest_count": lambda c: max(self._carried[self._gop][2][c]),
+            "coded_blocks": lambda c, k: sum(count > k for count in self._carried[self._gop][2][c]),
             "carried_count": lambda: self._carried[self._gop][1] if self.variables["reference_mode"] else 0,
         }
 

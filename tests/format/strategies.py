@@ -19,6 +19,7 @@ from gscodec.format.records import (
     CameraData,
     Coded,
     ColourData,
+    DetailData,
     DriftData,
     FieldRecord,
     GopRecord,
@@ -51,7 +52,8 @@ def arrays(shape: Any, elements: st.SearchStrategy[int] = ints) -> st.SearchStra
 def headers(draw: st.DrawFn) -> SequenceHeader:
     """Sequence headers of profile main whose every field may be anything allowed."""
     code = st.integers(0, 255)
-    width, height = draw(st.integers(1, 65535)), draw(st.integers(1, 1024))
+    most = draw(st.sampled_from([(40, 40), (65535, 1024)]))  # a detail is drawn for the first only
+    width, height = draw(st.integers(1, most[0])), draw(st.integers(1, most[1]))
     frames = draw(st.integers(1, 1 << 20))
     return SequenceHeader(
         profile=draw(st.integers(0, 1)),
@@ -144,6 +146,25 @@ def cameras(draw: st.DrawFn, frames: int) -> CameraData:
     return CameraData(draw(st.integers(0, 8)), draw(st.integers(0, 24)), values)
 
 
+def has_room(header: SequenceHeader) -> bool:
+    """Whether a detail is small enough to be drawn by hypothesis."""
+    return header.width * header.height <= 1600
+
+
+@st.composite
+def details(draw: st.DrawFn, header: SequenceHeader, before: DetailData | None = None) -> DetailData:
+    """Any detail; one that goes on from `before`."""
+    rows, columns = -(-header.height // 8), -(-header.width // 8)
+    limit = st.one_of(st.integers(-2, 2), st.integers(-(1 << 30), 1 << 30))
+    symbols = draw(arrays((3, rows, columns, 64), limit))
+    symbols[..., draw(st.integers(0, 64)) :] = 0
+    if before is None:
+        return DetailData((draw(positive_f32s), draw(positive_f32s)), symbols)
+    kept = draw(arrays((rows, columns), st.integers(0, 1)))
+    near = (before.symbols * kept[..., None] + symbols).clip(LOWEST, HIGHEST)
+    return DetailData(before.steps, near, kept)
+
+
 @st.composite
 def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
     """GoPs of `header` with any tools of profile main."""
@@ -164,6 +185,8 @@ def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
     if draw(st.booleans()):
         optional |= {"blend_mode": 1, "background": draw(st.tuples(f32s, f32s, f32s))}
         optional["blend_epsilon"] = draw(positive_f32s)
+        if has_room(header):
+            optional["detail"] = draw(st.one_of(st.none(), details(header)))
     if header.frame_duration == 0:
         start = header.start_pts if first == 0 else draw(st.integers(-(1 << 62), 1 << 62))
         deltas = draw(st.lists(st.integers(1, (1 << 32) - 1), min_size=frames - 1, max_size=frames - 1))
@@ -232,6 +255,9 @@ def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> 
     if reference.blend_mode:
         tools |= {"blend_mode": 1, "background": draw(st.tuples(f32s, f32s, f32s))}
         tools["blend_epsilon"] = draw(positive_f32s)
+        if has_room(header):
+            known = [details(header, reference.detail)] if reference.detail else []
+            tools["detail"] = draw(st.one_of(st.none(), details(header), *known))
     if header.frame_duration == 0:
         tools["pts"] = tuple(range(frames))
     return GopRecord(

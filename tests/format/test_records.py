@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gscodec.format.dequant import dequantise
-from gscodec.format.errors import FormatError
+from gscodec.format.errors import FormatError, LimitError
 from gscodec.format.gop import read_gop, read_gop_header, write_gop
+from gscodec.format.limits import Limits
 from gscodec.format.records import GopRecord, MeanData, SequenceHeader, UniformQuantiser
 from gscodec.format.schema import DESCRIPTORS, FieldStream
 from gscodec.format.sequence import sequence_header
@@ -132,6 +133,22 @@ def test_writer_wants_morton_order_and_full_planes() -> None:
     assert gop.window
     with pytest.raises(ValueError, match="birth has 3 symbols, expected 70"):
         write_gop(replace(gop, window=replace(gop.window, birth=np.zeros(3))), MAIN)
+
+
+def test_what_goes_on_from_a_detail_keeps_its_steps() -> None:
+    header, gops = VECTORS["detailed"]()
+    before, gop = gops[2:4]
+    assert gop.detail
+    with pytest.raises(ValueError, match="steps of detail"):
+        write_gop(replace(gop, detail=replace(gop.detail, steps=(1.0, 2.0))), header, before)
+
+
+def test_memory_of_a_detail_is_asked_for_before_it_is_read() -> None:
+    header, (gop, *_) = VECTORS["detailed"]()
+    payload, _ = write_gop(gop, header)
+    assert read_gop_header(payload, header, Limits(memory=1 << 17)).detail_type == 1
+    with pytest.raises(LimitError, match="bytes of memory"):
+        read_gop_header(payload, replace(header, width=160, height=160), Limits(memory=1 << 20))
 
 
 def test_dequantisation_is_one_product_and_one_sum_in_float32() -> None:

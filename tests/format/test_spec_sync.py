@@ -7,6 +7,7 @@ import re
 from functools import cache
 from itertools import pairwise
 
+import numpy as np
 import pytest
 
 from gscodec.format import (
@@ -14,6 +15,7 @@ from gscodec.format import (
     validate_camera,
     validate_contexts,
     validate_data,
+    validate_detail,
     validate_media,
     validate_prediction,
 )
@@ -22,7 +24,7 @@ from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe
 from gscodec.format.limits import LEVELS
 from gscodec.format.prediction import candidates
-from gscodec.format.records import PROFILES
+from gscodec.format.records import PROFILES, GopRecord
 from gscodec.format.rules import RULES
 from gscodec.format.schema import DESCRIPTORS
 from gscodec.format.tables import LUT
@@ -45,11 +47,21 @@ def section(title: str) -> str:
     return TEXT[start : start + len(title) + 1 + (end.start() if end else len(TEXT))]
 
 
+def coded_counts(before: GopRecord | None, gop: GopRecord) -> list[list[int]]:
+    """Per component of the detail, coefficients of each block up to the last that is coded other than 0."""
+    if not gop.detail:
+        return []
+    coded = gop.detail.symbols.astype(np.int64)
+    if gop.detail.kept is not None and before and before.detail:
+        coded = coded - before.detail.symbols * gop.detail.kept[..., None]
+    return (np.arange(1, 65) * (coded != 0)).max(axis=3).reshape(3, -1).tolist()
+
+
 @cache
 def runner_of(name: str) -> Runner:
     data = (FOLDER / name).read_bytes()
     records = [None, *map(ContainerReader(data).read_gop, range(ContainerReader(data).gop_count))]
-    pairs = [(len(candidates(a)) if a else 0, b.carried_count) for a, b in pairwise(records) if b]
+    pairs = [(len(candidates(a)) if a else 0, b.carried_count, coded_counts(a, b)) for a, b in pairwise(records) if b]
     return Runner(STRUCTURES, data, pairs).run()
 
 
@@ -123,14 +135,15 @@ def test_profiles_signature_version_and_chunks() -> None:
 def test_requirements_functions_and_broken_files_are_the_same_set() -> None:
     stated = re.findall(r"^- \*\*(C-[\d.]+-\d+)\*\* It is a requirement of conformance that .*\.$", TEXT, re.M)
     assert stated == sorted(RULES, key=number_of) == list(broken_files())
-    for module in (validate, validate_camera, validate_contexts, validate_data, validate_media, validate_prediction):
+    modules = validate, validate_camera, validate_contexts, validate_data, validate_detail, validate_media
+    for module in (*modules, validate_prediction):
         for name in RULES.values():
             function = getattr(module, name, None)
             assert function is None or function.__doc__
 
 
 def test_requirements_stand_in_their_sections() -> None:
-    for number in range(1, 21):
+    for number in range(1, 22):
         title = re.search(rf"^### (6\.{number} .*)$", TEXT, re.M)
         assert title
         codes = re.findall(r"\*\*C-6\.(\d+)-(\d+)\*\*", section(f"### {title[1]}"))

@@ -40,6 +40,14 @@ def test_the_corpus_is_the_good_vectors(corpus):
     assert set(map(base, VECTORS)) - set(corpus) == {base("variable_time")}  # whose vector has one more chunk
 
 
+def test_the_corpus_holds_what_gops_are_made_of(corpus):
+    """The targets of GoPs, of drawing and of files change no more than what some good file has."""
+    records = [reader.read_gop(index) for reader in map(ContainerReader, corpus) for index in range(reader.gop_count)]
+    for part in ("motion", "drift", "window", "field", "camera", "detail", "carried"):
+        assert any(getattr(record, part) is not None for record in records), part
+    assert any(record.detail.kept is not None for record in records if record.detail is not None)
+
+
 def test_files_survive_being_taken_apart(corpus):
     for data in corpus:
         assert put_together(*take_apart(data), reindex=False) == data

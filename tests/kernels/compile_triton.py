@@ -85,7 +85,18 @@ def main() -> None:
     launching.tensor = lambda name, value, shape, dtype=torch.float32: value.detach().contiguous()
     from gscodec import kernels
     from gscodec.kernels import HashGeometry
-    from gscodec.kernels.triton import field, hashing, mixture, optimiser, place, quantise, raster, splats, training
+    from gscodec.kernels.triton import (
+        detail,
+        field,
+        hashing,
+        mixture,
+        optimiser,
+        place,
+        quantise,
+        raster,
+        splats,
+        training,
+    )
 
     def zeros(*shape: int) -> torch.Tensor:
         return torch.zeros(shape)
@@ -97,6 +108,16 @@ def main() -> None:
         raster.render_rgb8(batch, bins)
         for dtype in (torch.uint8, torch.uint16):
             raster.splat_loss(batch, bins, zeros(3), torch.zeros((2, 3, *size), dtype=dtype), 0.2)
+    for side in (1, 5):
+        detail.blend_detail(
+            zeros(2, 4, side, side),
+            zeros(2, 3, side, side),
+            zeros(side, side, 3),
+            zeros(3),
+            0.1,
+            (1.0, 1.0),
+            (0.0, 0.0),
+        )
     for features, hidden in ((4, 128), (2, 16)):
         grid2, grid3 = HashGeometry.growing(2, features, 10, 8), HashGeometry.growing(3, features, 10, 8)
         inputs = grid2.width + grid3.width + 4

@@ -42,11 +42,14 @@ def output_array(name: str, value: Array | None, shape: tuple[int, ...], dtype: 
     return value
 
 
-def frame_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Return (height, width) as ints after checking that both are in 1..65535."""
+def frame_size(size: tuple[int, int], name: str = "size") -> tuple[int, int]:
+    """Return (height, width) as ints after checking that both are in 1..65535.
+
+    Raises ShapeError, naming the argument.
+    """
     height, width = (int(side) for side in size)
     if not (1 <= height <= MAX_SIDE and 1 <= width <= MAX_SIDE):
-        raise ShapeError(f"size: found {(height, width)}, expected height and width in 1..{MAX_SIDE}")
+        raise ShapeError(f"{name}: found {(height, width)}, expected height and width in 1..{MAX_SIDE}")
     return height, width
 
 

@@ -6,8 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import reference_detail, registry
-from .checks import MAX_SIDE, Array, float_array, output_array
-from .errors import ShapeError
+from .checks import Array, float_array, frame_size, output_array
 
 
 def blend_detail(
@@ -33,8 +32,8 @@ def blend_detail(
     drawn = float_array("drawn", drawn, (4, None, None))
     moved = float_array("moved", moved, (2, *drawn.shape[1:]))
     detail = float_array("detail", detail, (None, None, 3))
-    _check_sides("drawn", drawn.shape[1:])
-    _check_sides("detail", detail.shape[:2])
+    frame_size((drawn.shape[1], drawn.shape[2]), "drawn")
+    frame_size((detail.shape[0], detail.shape[1]), "detail")
     colour = float_array("background", background, (3,))
     image = output_array("out", out, (3, *drawn.shape[1:]), np.float32)
     engine = registry.select(backend)
@@ -47,8 +46,3 @@ def blend_detail(
     else:
         image[:] = reference_detail.blend_detail(drawn, moved, detail, colour, epsilon, ratio, corner)
     return image
-
-
-def _check_sides(name: str, size: tuple[int, ...]) -> None:
-    if not all(1 <= side <= MAX_SIDE for side in size):
-        raise ShapeError(f"{name}: found height and width {size}, expected 1..{MAX_SIDE}")

@@ -64,11 +64,17 @@ def rasterize_backward(mean: Array, conic: Array, feature: Array, grad: Array) -
     return dmean, dconic, dfeature
 
 
+def normalised(sums: Array, background: Array, epsilon: float) -> Array:
+    """[3, H, W] colours of sums [4, H, W] of colour times weight, and of weight, over a background."""
+    with np.errstate(all="ignore"):
+        colours: Array = (sums[:3] + epsilon * background.astype(np.float64)[:, None, None]) / (sums[3] + epsilon)
+        return colours
+
+
 def to_rgb8(image: Array, background: Array, epsilon: float) -> Array:
     """[3 or 4, H, W] float to [H, W, 3] uint8, as `raster.render_rgb8` says."""
     if len(image) == 4:
-        with np.errstate(all="ignore"):
-            image = (image[:3] + epsilon * background.astype(np.float64)[:, None, None]) / (image[3] + epsilon)
+        image = normalised(image, background, epsilon)
     unit = np.clip(np.where(np.isnan(image), 0, image), 0, 1)
     return np.floor(unit * 255 + 0.5).astype(np.uint8).transpose(1, 2, 0)
 

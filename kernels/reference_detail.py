@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from .checks import Array
+from .reference import normalised
 
 
 @np.errstate(all="ignore")
@@ -20,9 +21,8 @@ def blend_detail(
 ) -> Array:
     """See `detail.blend_detail`; returns float64."""
     drawn, moved = drawn.astype(np.float64), moved.astype(np.float64)
-    weight = drawn[3] + epsilon
-    image: Array = (drawn[:3] + epsilon * background.astype(np.float64)[:, None, None]) / weight
-    return image + sample(detail.astype(np.float64), *positions(moved / weight, ratio, corner)).transpose(2, 0, 1)
+    places = positions(moved / (drawn[3] + epsilon), ratio, corner)
+    return normalised(drawn, background, epsilon) + sample(detail.astype(np.float64), *places).transpose(2, 0, 1)
 
 
 def positions(shift: Array, ratio: tuple[float, float], corner: tuple[float, float]) -> tuple[Array, Array]:
@@ -33,18 +33,13 @@ def positions(shift: Array, ratio: tuple[float, float], corner: tuple[float, flo
     return x, y
 
 
-def corners(size: tuple[int, int], x: Array, y: Array) -> tuple[Array, Array, Array, Array, Array, Array]:
-    """Columns and rows of the four pixels around positions (x0, x1, y0, y1), and how far they lie behind the first."""
-    height, width = size
-    x, y = np.clip(np.nan_to_num(x), 0, width - 1), np.clip(np.nan_to_num(y), 0, height - 1)
-    x0, y0 = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
-    return x0, np.minimum(x0 + 1, width - 1), y0, np.minimum(y0 + 1, height - 1), x - x0, y - y0
-
-
 def sample(detail: Array, x: Array, y: Array) -> Array:
     """[H, W, 3]: `detail` at positions, linearly."""
-    x0, x1, y0, y1, fx, fy = corners((detail.shape[0], detail.shape[1]), x, y)
-    fx, fy = fx[..., None], fy[..., None]
+    height, width, _ = detail.shape
+    x, y = np.clip(np.nan_to_num(x), 0, width - 1), np.clip(np.nan_to_num(y), 0, height - 1)
+    x0, y0 = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
+    fx, fy = (x - x0)[..., None], (y - y0)[..., None]
     above: Array = detail[y0, x0] * (1 - fx) + detail[y0, x1] * fx
     below: Array = detail[y1, x0] * (1 - fx) + detail[y1, x1] * fx
     found: Array = above * (1 - fy) + below * fy

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from gscodec.format.detail import BLOCK
 from gscodec.format.records import DETAIL_COMPONENTS
 from gscodec.kernels import Gaussians2D, blend_detail, rasterize, reference, reference_detail
 
-BLOCK = 8  # pixels
 # Coefficient numbers of a block, 8 * vertical + horizontal frequency, diagonal by diagonal (ITU-T T.81, figure 5).
 ZIGZAG = np.array(sorted(range(64), key=lambda n: (n // 8 + n % 8, n // 8 if (n // 8 + n % 8) % 2 else n % 8)))
 # [frequency, pixel], orthonormal.

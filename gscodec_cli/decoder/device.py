@@ -46,7 +46,7 @@ class DeviceGop:
         self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
         self._home = None  # means [N, 2] in the frame of the detail
         if gop.detail is not None:
-            self._home = self._placed([home_position(renderer.frame_count)], endless=True).mean
+            self._home = self.splats([home_position(renderer.frame_count)], endless=True).mean
 
     @property
     def frames_that_fit(self) -> int:
@@ -59,12 +59,11 @@ class DeviceGop:
             of_frame += self.prepared.plan.device_plan.frame_bytes
         return max(1, BATCH_BYTES // of_frame)
 
-    def splats(self, positions: Sequence[float]) -> Any:
-        """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames."""
-        return self._placed(positions)
+    def splats(self, positions: Sequence[float], *, endless: bool = False) -> Any:
+        """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames.
 
-    def _placed(self, positions: Sequence[float], *, endless: bool = False) -> Any:
-        """`splats`; `endless`: also of Gaussians whose windows are closed, with weights that say nothing."""
+        `endless`: also those whose windows are closed, with weights that say nothing.
+        """
         from gscodec.kernels.triton.place import place
         from gscodec.kernels.triton.transfer import send
 

@@ -245,10 +245,7 @@ class GopRenderer:
             return self._rounded(self._sums(g), out)
         if self._exact:
             drawn = reference.render_rgb8(g.mean, g.conic, g.feature, size, self._background, self._epsilon)
-            if out is None:
-                return drawn
-            out[:] = drawn
-            return out
+            return _copy_into(out, drawn)
         return render_rgb8(
             g.mean,
             g.conic,
@@ -318,10 +315,14 @@ class GopRenderer:
             image[np.isnan(image)] = 0
         image *= white
         image += 0.5
-        if out is None:
-            return np.ascontiguousarray(image.astype(dtype).transpose(1, 2, 0))
-        np.copyto(out, image.astype(dtype).transpose(1, 2, 0))
-        return out
+        return _copy_into(out, image.astype(dtype).transpose(1, 2, 0))
+
+
+def _copy_into(out: np.ndarray | None, drawn: np.ndarray) -> np.ndarray:
+    if out is None:
+        return np.ascontiguousarray(drawn)
+    out[:] = drawn
+    return out
 
 
 def _polynomial(motion: np.ndarray, tau: Any) -> np.ndarray:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -19,12 +20,13 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
 from gscodec.format.dequant import detail_values
-from gscodec.format.detail import detail_data
+from gscodec.format.detail import BLOCK, detail_data
 from gscodec.format.records import DetailData, SequenceHeader
 from gscodec.format.schema import FieldStream
 from gscodec.kernels import rasterize
-from gscodec_cli.decoder.detail import BASIS, BLOCK, ZIGZAG, detail_picture
+from gscodec_cli.decoder.detail import BASIS, ZIGZAG, detail_picture
 from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer
+from gscodec_cli.encoder.trainer import unit_range
 
 Floats = NDArray[np.float32]
 ROUNDS = 2  # of averaging what is left: the pixels of one place do not lie on each other exactly
@@ -50,8 +52,7 @@ class Frames:
 
     def wanted(self, t: int) -> Tensor:
         """Frame `t`, float32 [3, H, W] in 0..1."""
-        white = 255 if self.pictures.dtype == np.uint8 else 65535
-        return torch.from_numpy(self.pictures[t].transpose(2, 0, 1).astype(np.float32, order="C") / np.float32(white))
+        return unit_range(torch.from_numpy(np.ascontiguousarray(self.pictures[t].transpose(2, 0, 1))))
 
     def missing(self, t: int) -> tuple[Tensor, Tensor]:
         """What frame `t` misses [3, H, W], in 0..1, and the places of its pixels in the detail: see `_sampled`."""
@@ -62,6 +63,7 @@ class Frames:
             self._kept[t] = found
         return self._kept[t]
 
+    @cached_property
     def error(self) -> float:
         """Squared error of a frame without detail, on average."""
         return sum(float(self.missing(t)[0].square().sum()) for t in range(len(self.pictures))) / len(self.pictures)
@@ -72,7 +74,7 @@ class Frames:
         for t in range(len(self.pictures)):
             missing, places = self.missing(t)
             rest += float((missing - _sampled(planes, places)).square().sum())
-        return 10 * math.log10(max(self.error(), 1e-12) * len(self.pictures) / max(rest, 1e-12))
+        return 10 * math.log10(max(self.error, 1e-12) * len(self.pictures) / max(rest, 1e-12))
 
     def planes(self, detail: DetailData) -> Tensor:
         """A detail as a picture, float32 [3, H, W] RGB."""
@@ -107,11 +109,10 @@ def fit_detail(
     bits: what the whole GoP takes. before: the detail of the GoP that it may go on from. most: bits that it may take.
     least: dB that it must gain.
     """
-    error = frames.error()
-    if error == 0:
+    if frames.error == 0:
         return None
     picture, seen = _average(frames)
-    slope = SLOPE * error / bits
+    slope = SLOPE * frames.error / bits
     steps = before.steps if before else (STEP * math.sqrt(slope),) * 2
     found = code_detail(picture, seen, slope, steps, before)
     if most is not None and detail_bits(header, found, before) > most:

@@ -15,6 +15,7 @@ from gscodec.format.records import (
     CameraData,
     Coded,
     ColourData,
+    DetailData,
     DriftData,
     FieldRecord,
     GopRecord,
@@ -46,6 +47,7 @@ def export_gop(
     pts: tuple[int, ...] | None,
     reference: GopRecord | None = None,
     camera: CameraData | None = None,
+    detail: DetailData | None = None,
 ) -> GopRecord:
     """The integers of a GoP: the Gaussians carried over from `reference`, then new ones in Morton order.
 
@@ -80,6 +82,7 @@ def export_gop(
         window=_window(compression, order, reference) if tools.window else None,
         field=_field(compression) if tools.field is not None else None,
         camera=camera,
+        detail=detail,
     )
 
 

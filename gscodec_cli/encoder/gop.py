@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -86,7 +86,7 @@ class GopEncoder:
     ) -> CodedGop:
         """Encode frames `span`, pictures [T, H, W, 3] uint8 or uint16, in `allowed` bits where bits are asked for."""
         with self.home.training():
-            frames = tensor_of(pictures).permute(0, 3, 1, 2).contiguous()
+            frames = _planes(pictures)
             reference = self._reference if predicted else None
             record_of = partial(self._record, span, pts, reference)
             meter = Meter(
@@ -145,7 +145,7 @@ class GopEncoder:
         least = LEAST_GAIN if now is None else 0.0
         found = fit_detail(frames, bits, self.header, before, most=most, least=least)
         trainer.detail = now if found is None and last else found
-        trainer.frames = tensor_of(without_detail(frames, trainer.detail)).permute(0, 3, 1, 2).contiguous()
+        trainer.frames = _planes(without_detail(frames, trainer.detail))
 
     def _picture_before(self, reference: Reference | None) -> NDArray | None:
         """The last frame of the reference, decoded: where the camera of a predicted GoP goes on from."""
@@ -189,8 +189,8 @@ class GopEncoder:
     ) -> GopRecord:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
         camera = trainer.scene.camera if trainer.scene else None
-        record = export_gop(compression, span.start, pts, reference.record if reference else None, camera)
-        return replace(record, detail=trainer.detail)
+        before = reference.record if reference else None
+        return export_gop(compression, span.start, pts, before, camera, trainer.detail)
 
     def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
         _, bits = write_gop(record_of(trainer), self.header, reference.record if reference else None)
@@ -202,6 +202,11 @@ class GopEncoder:
     def _decoded_psnrs(self, record: GopRecord, pictures: NDArray) -> list[float]:
         renderer = self._renderer(record)
         return [psnr(renderer.render(i), picture) for i, picture in enumerate(pictures)]
+
+
+def _planes(pictures: NDArray) -> Tensor:
+    """Pictures [T, H, W, 3] as frames [T, 3, H, W] where they are trained."""
+    return tensor_of(pictures).permute(0, 3, 1, 2).contiguous()
 
 
 def field_numbers(tools: Tools) -> int:

@@ -25,10 +25,15 @@ from .quantise import quantise
 from .raster import rasterize, rasterize_backward
 
 
+def on_gpu(*tensors: Any) -> bool:
+    """Whether the GPU engine takes them: one is on a GPU, or the engine `triton` is chosen and interpreted."""
+    there = any(isinstance(value, Tensor) and value.is_cuda for value in tensors)
+    return there or (registry.interpreting() and os.environ.get("GSV_BACKEND") == "triton")
+
+
 def _gpu_twin(name: str, tensors: Sequence[Any]) -> Any:
     """The GPU engine's function of that name where the tensors are its, else None."""
-    on_gpu = any(isinstance(value, Tensor) and value.is_cuda for value in tensors)
-    if not on_gpu and not (registry.interpreting() and os.environ.get("GSV_BACKEND") == "triton"):
+    if not on_gpu(*tensors):
         return None
     registry.select("triton")
     return getattr(importlib.import_module("gscodec.kernels.triton.autograd"), name)
@@ -129,7 +134,8 @@ class Place(torch.autograd.Function):
     """apply(settings, active, tau, threads, *parameters) -> mean [n, 2], conic [n, 3], feature [n, 3 or 4].
 
     active [n] and tau as tensors, active may be None. Differentiable in the parameters, which are those of
-    `place.PARAMETERS`; each may be None. Source: `place.place`.
+    `place.PARAMETERS`; each may be None. Source: `place.place`. On a GPU also of B frames at once, whose positions
+    `settings.index` are a tensor [B]: then tau is [B] or [B, n], the field's outputs and the results are [B, n, ...].
     """
 
     @staticmethod
@@ -153,8 +159,8 @@ class Place(torch.autograd.Function):
 class Quantise(torch.autograd.Function):
     """apply(steps, seed, threads, *tensors) -> what coding makes of each tensor; gradients pass straight through.
 
-    steps: for each tensor a Tensor of steps, or (parts, limit): row ranges with one symmetric step each. Source:
-    `quantise.quantise`.
+    steps: for each tensor a Tensor of steps, or (parts, limit): row ranges with one symmetric step each. seed: None,
+    a number, or on a GPU a tensor of one int64 there. Source: `quantise.quantise`.
     """
 
     @staticmethod
@@ -210,7 +216,8 @@ class FieldFunction(torch.autograd.Function):
     apply(xy [N, 2], t, table2, table3, w1, b1, w2, b2, w_mean, b_mean, w_colour, b_colour, geometry2, geometry3,
     input_scale, frequency_count, threads=0, sample=slice(None)) -> (dmean_raw [N, 2], dcolour_raw [N, 3]).
     Differentiable in the ten tables and weights, not in xy and t. Source: `field.field_forward`. The gradients are
-    estimated from the points of `sample` alone, scaled to stand for all; on a GPU all points are taken.
+    estimated from the points of `sample` alone, scaled to stand for all; on a GPU all points are taken. There t may be
+    a tensor [B] of times, and the results are [B, N, 2] and [B, N, 3].
     """
 
     @staticmethod

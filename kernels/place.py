@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ _NONE = np.empty(0, np.float32)
 class PlaceSettings:
     """What is the same for all Gaussians of a frame."""
 
-    index: float  # frame position
+    index: Any  # frame position, a number; for tensors on a GPU also those of several frames, a tensor [B]
     edge: float  # frames over which a window rises or falls, > 0
     mean_scale: float  # px per unit of the field's output
     colour_scale: float

@@ -20,10 +20,8 @@ from . import field as fields
 from . import hashing, mixture, raster, raster_backward, training
 from .binning import Bins, bin_pairs, boxes_of
 from .quantise import quantise
-from .room import Room
+from .room import room_for
 from .splats import Splats
-
-_rooms: dict[tuple[Any, ...], Room] = {}
 
 
 def binned(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]) -> tuple[Splats, Bins]:
@@ -32,7 +30,7 @@ def binned(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]) 
     boxes = boxes_of(splats.mean, splats.conic, splats.feature, size)
     if not len(splats.mean):
         return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, 1)
-    room = _rooms.setdefault((mean.device, size, len(splats.counts)), Room())
+    room = room_for((mean.device, size, len(splats.counts)))
     return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, room.before(boxes.end[-1]))
 
 
@@ -78,7 +76,7 @@ class SplatLoss(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        return *(found * grads[0] for found in ctx.found), None, None, None
+        return *torch._foreach_mul(ctx.found, grads[0]), None, None, None
 
 
 class MixtureBits(torch.autograd.Function):
@@ -93,7 +91,7 @@ class MixtureBits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        dx, *parts = (found * grads[0] for found in ctx.found)
+        dx, *parts = torch._foreach_mul(ctx.found, grads[0])
         return dx, None, *parts, None
 
 
@@ -118,7 +116,7 @@ class Quantise(torch.autograd.Function):
     """See `gscodec.kernels.autograd.Quantise`."""
 
     @staticmethod
-    def forward(ctx: Any, steps: Sequence[Any], seed: int | None, threads: int, *tensors: Tensor) -> Any:
+    def forward(ctx: Any, steps: Sequence[Any], seed: int | Tensor | None, threads: int, *tensors: Tensor) -> Any:
         parts, limits, places = [], [], []
         for value, step in zip(tensors, steps, strict=True):
             ranges, limit = (((0, None),), step) if isinstance(step, Tensor) else step
@@ -154,17 +152,19 @@ class FieldFunction(torch.autograd.Function):
     """See `gscodec.kernels.autograd.FieldFunction`."""
 
     @staticmethod
-    def forward(ctx: Any, xy: Tensor, t: float, *arguments: Any) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, xy: Tensor, t: float | Tensor, *arguments: Any) -> tuple[Tensor, Tensor]:
         tensors, (geometry2, geometry3, scale, frequencies) = arguments[:10], arguments[10:14]
         held = tuple(part.detach().contiguous() for part in tensors)
         ctx.field = fields.Field(held, geometry2, geometry3, tuple(scale), frequencies)
         ctx.extra = len(arguments) - 10
-        heads, ctx.seen = fields.field_forward(ctx.field, xy, torch.full((1,), float(t), device=xy.device))
-        return heads[0, :, :2].contiguous(), heads[0, :, 2:].contiguous()
+        times = t if isinstance(t, Tensor) else torch.full((1,), float(t), device=xy.device)
+        heads, ctx.seen = fields.field_forward(ctx.field, xy, times)
+        heads = heads if isinstance(t, Tensor) else heads[0]
+        return heads[..., :2].contiguous(), heads[..., 2:].contiguous()
 
     @staticmethod
     def backward(ctx: Any, *grads: Any) -> Any:
-        dheads = torch.cat([grads[0], grads[1]], 1)[None]
+        dheads = torch.cat([grads[0], grads[1]], -1).view(len(ctx.seen.times), len(ctx.seen.places), 5)
         found = fields.field_backward(ctx.field, ctx.seen, dheads)
         shaped = [grad.view_as(part) for grad, part in zip(found, ctx.field.tensors, strict=True)]
         return None, None, *shaped, *[None] * ctx.extra

@@ -90,5 +90,6 @@ def mixture_bits(
     sizes = count, columns, 0 if len(step) == 1 else columns
     settings = {"LEAST": LEAST_PROBABILITY, "LN2": math.log(2), "PARTS": MIXTURE_PARTS, "BLOCK": _BLOCK}
     launch(_bits, (blocks, columns), x, step, mean, log_scale, share, dx, bits, part, *sizes, **settings)
-    by_mean, by_scale, by_logit = part.double().sum(0).float().unbind(-1)
-    return bits.double().sum(), dx, by_mean, by_scale, by_logit
+    sums = part.sum(0, dtype=torch.float64).movedim(2, 0)
+    by_mean, by_scale, by_logit = sums.to(torch.float32, memory_format=torch.contiguous_format)
+    return bits.sum(dtype=torch.float64), dx, by_mean, by_scale, by_logit

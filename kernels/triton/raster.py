@@ -151,7 +151,7 @@ def splat_loss(
     grad = torch.empty(bins.frames, splats.feature.shape[1], *bins.size, device=target.device)
     errors = torch.empty(bins.frames, bins.tiles, 4, device=target.device)
     _draw(splats, bins, grad, "loss", background, float(epsilon), target, errors)
-    sums = errors.double().sum(1)
+    sums = errors.sum(1, dtype=torch.float64)
     dbackground = epsilon * sums[:, 1:].sum(0) if splats.feature.shape[1] == 4 else sums.new_zeros(3)
     return sums[:, 0], *rasterize_backward(splats, bins, grad), dbackground.float()
 

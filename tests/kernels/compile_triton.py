@@ -14,6 +14,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,9 @@ def main() -> None:
         rows = torch.arange(9) if used else None
         placed = training.place(settings, rows, zeros(9 if used else 1), params)
         training.place_backward(settings, rows, zeros(9 if used else 1), params, placed)
+    params[6:] = zeros(3, 9, 2), zeros(3, 9, 3)
+    several = replace(settings, index=torch.arange(3))
+    training.place_backward(several, None, zeros(3, 9), params, training.place(several, None, zeros(3, 9), params))
     for steps in (zeros(3), zeros(9, 3), 7):
         for seed in (None, 5):
             quantise.quantise([zeros(9, 3)], [steps], seed)

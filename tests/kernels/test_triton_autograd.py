@@ -115,6 +115,53 @@ def test_place(compare, everything):
     compare(place, arrays)
 
 
+@pytest.mark.parametrize("each", [True, False])
+@pytest.mark.parametrize("everything", [True, False])
+def test_place_of_several_frames(compare, everything, each):
+    positions, rng = [3.5, 0.0, 6.0], np.random.default_rng(4)
+    _, _, arrays = parameters_of(40, 1, True, everything)
+    tau = torch.from_numpy(rng.uniform(-1, 1, (3, 40) if each else (3, 1)).astype(np.float32))
+    if everything:
+        arrays[6:] = (rng.normal(size=(3, 40, width)).astype(np.float32) for width in (2, 3))
+
+    def place(*tensors: torch.Tensor | None) -> Any:
+        settings = replace(SETTINGS, weighted=everything)
+        if autograd.on_gpu(*tensors):
+            settings = replace(settings, index=torch.tensor(positions, device=tensors[0].device))
+            when = tau.to(tensors[0].device)
+            mean, *rest = autograd.Place.apply(settings, None, when if each else when[:, 0], 0, *tensors)
+            shut = mean[..., :1].isnan()  # of the Gaussians that take no part
+            return tuple(torch.where(shut, 0.0, part) for part in (mean, *rest))
+        found = []
+        for k, index in enumerate(positions):
+            active = None
+            if everything:
+                active = torch.from_numpy(kernels.active_windows(arrays[5], index, SETTINGS.edge))
+            taking = slice(None) if active is None else active
+            mine = [part if part is None or n < 6 else part[k][taking] for n, part in enumerate(tensors)]
+            time = tau[k][taking] if each else tau[k]
+            placed = autograd.Place.apply(replace(settings, index=index), active, time.contiguous(), 0, *mine)
+            found.append(
+                [part.new_zeros(40, part.shape[1]).index_copy(0, torch.arange(40)[taking], part) for part in placed]
+            )
+        return tuple(torch.stack(parts) for parts in zip(*found, strict=True))
+
+    compare(place, arrays)
+
+
+@pytest.mark.parametrize("seed", [7 + 2**40, 2**64 - 3])
+def test_a_seed_may_lie_on_the_device(gpu, seed):
+    from gscodec.kernels.triton.quantise import quantise
+
+    kernels.registry.select("triton")
+    home = kernels.registry.triton().default_device()
+    given = [torch.ones(40, 3, device=home), torch.ones(50, device=home)], [torch.full((3,), 0.5, device=home), 7]
+    drawn = torch.tensor([seed - 2**64 if seed >= 2**63 else seed], device=home)
+    for ours, theirs in zip(quantise(*given, drawn), quantise(*given, seed), strict=True):
+        assert torch.equal(ours, theirs)
+        assert ours.std() > 0.01
+
+
 @pytest.mark.parametrize("seed", [None, 7 + 2**40])
 def test_quantise(compare, seed):
     rng = np.random.default_rng(1)
@@ -139,6 +186,21 @@ def test_field(compare):
 
     def field(*tensors: torch.Tensor) -> Any:
         return autograd.FieldFunction.apply(xy.to(tensors[0].device), 0.35, *tensors, *settings)
+
+    compare(field, weights.tensors)
+
+
+def test_field_at_several_times(compare):
+    weights, xy = make_field(3, hidden=20), torch.from_numpy(coordinates(2, 40, 2))
+    settings = weights.geometry2, weights.geometry3, weights.input_scale, weights.frequency_count
+    times = [0.35, 0.9, 0.0]
+
+    def field(*tensors: torch.Tensor) -> Any:
+        points = xy.to(tensors[0].device)
+        if autograd.on_gpu(*tensors):
+            return autograd.FieldFunction.apply(points, torch.tensor(times, device=points.device), *tensors, *settings)
+        found = [autograd.FieldFunction.apply(points, t, *tensors, *settings) for t in times]
+        return tuple(torch.stack(parts) for parts in zip(*found, strict=True))
 
     compare(field, weights.tensors)
 

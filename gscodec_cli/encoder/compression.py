@@ -77,6 +77,10 @@ class Compression:
         self.view(coding)
         self.rate_model.begin(self._coded)
 
+    def repeats(self, coding: Coding) -> bool:
+        """Whether a step does the same as the one before, with other numbers."""
+        return coding is Coding.NOISE or not isinstance(self.amplitude, EntropyConstrained)
+
     def view(self, coding: Coding) -> dict[str, Tensor]:
         """The model's parameters as the decoder will see them, with gradients."""
         params = self.model.params

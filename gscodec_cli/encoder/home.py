@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from functools import cache
 
 import numpy as np
 import torch
@@ -38,7 +39,8 @@ class Home:
         if not self.on_gpu:
             yield
             return
-        with torch.device(self.device), _engine("triton" if registry.interpreting() else None):
+        stream = nullcontext() if registry.interpreting() else torch.cuda.stream(_stream(self.device))
+        with torch.device(self.device), stream, _engine("triton" if registry.interpreting() else None):
             yield
 
 
@@ -48,6 +50,12 @@ def gpus(name: str) -> list[str]:
         return []
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return chosen.split(",") if chosen else [str(index) for index in range(torch.cuda.device_count())]
+
+
+@cache
+def _stream(device: torch.device) -> torch.cuda.Stream:
+    """The stream of all that is trained on a GPU: work on the default one cannot be recorded (`encoder.replay`)."""
+    return torch.cuda.Stream(device)
 
 
 @contextmanager

@@ -38,7 +38,45 @@ class Lattice:
     def splats(self, mean: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
         """Means [n, 2] px and conics [n, 3] of Gaussians in the picture that its pixels make."""
         middle = (self.gap - 1) / 2
-        return (mean + constant((middle - self.x, middle - self.y), mean.device)) / self.gap, conic * self.gap**2
+        offset = constant((middle - self.x, middle - self.y), mean.device)
+        return _shrunk(mean, conic, offset, self.gap)
+
+    def sides(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of pixels in a frame of (height, width)."""
+        return -((self.y - size[0]) // self.gap), -((self.x - size[1]) // self.gap)
+
+
+@dataclass(frozen=True)
+class DeviceLattice:
+    """A lattice of which only the gap and the number of its rows and columns are known here; a GPU knows its offset.
+
+    corner: [2] int64, x and y.
+    """
+
+    gap: int
+    corner: Tensor
+    sides: tuple[int, int]
+
+    def of(self, frame: Tensor) -> Tensor:
+        """As `Lattice.of`."""
+        columns, rows = (
+            start + self.gap * torch.arange(side, device=frame.device)
+            for start, side in zip(self.corner, self.sides[::-1], strict=True)
+        )
+        return signed(frame)[..., rows[:, None], columns].view(frame.dtype)
+
+    def splats(self, mean: Tensor, conic: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Lattice.splats`."""
+        return _shrunk(mean, conic, (self.gap - 1) / 2 - self.corner, self.gap)
+
+
+def _shrunk(mean: Tensor, conic: Tensor, offset: Tensor, gap: int) -> tuple[Tensor, Tensor]:
+    return (mean + offset) / gap, conic * gap**2
+
+
+def signed(frames: Tensor) -> Tensor:
+    """The same bits as signed numbers where they are uint16, of which torch can index few on a GPU."""
+    return frames.view(torch.int16) if frames.dtype == torch.uint16 else frames
 
 
 @torch.no_grad()

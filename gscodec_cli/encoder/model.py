@@ -17,12 +17,12 @@ import torch
 from torch import Tensor
 
 from gscodec.kernels import PlaceSettings, active_windows
-from gscodec.kernels.autograd import FieldFunction, Place, Rasterize, SplatLoss
+from gscodec.kernels.autograd import FieldFunction, Place, Rasterize, SplatLoss, on_gpu
 from gscodec_cli.encoder.hash_field import ALL, FIELD_TENSORS, field_geometries, sample_of
 from gscodec_cli.encoder.tools import Tools
 
 if TYPE_CHECKING:
-    from gscodec_cli.encoder.lattice import Lattice
+    from gscodec_cli.encoder.lattice import DeviceLattice, Lattice
 
 MIN_CHOL = 0.35  # px; a narrower Gaussian falls between pixel centres and gets no gradient
 MAX_CHOL = 64.0
@@ -181,41 +181,49 @@ class GopModel:
 
     def loss(
         self,
-        index: float,
+        index: float | Tensor,
         view: dict[str, Tensor],
         target: Tensor,
         threads: int,
         still: bool = False,
-        lattice: Lattice | None = None,
+        lattice: Lattice | DeviceLattice | None = None,
     ) -> Tensor:
         """Half the squared error of `frame`, summed, against a target [3, H, W], uint8 or uint16; a scalar.
 
-        Full scale counts as 1. The picture itself is not made. With a `lattice` an estimate from its pixels.
+        Full scale counts as 1. The picture itself is not made. With a `lattice` an estimate from its pixels. On a GPU
+        also the mean over frames `index`, an int64 tensor [B], against targets [B, 3, H, W].
         """
         mean, conic, feature = self.splats(index, view, threads, still)
         background = self.background(view) if self.tools.normalised else torch.zeros(3)
-        if lattice is None:
-            return SplatLoss.apply(mean, conic, feature, background, target, BLEND_EPSILON, threads)
-        seen = lattice.of(target)
-        splats = *lattice.splats(mean, conic), feature
-        share = target.numel() / seen.numel()
-        return share * SplatLoss.apply(*splats, background, seen, BLEND_EPSILON, threads)
+        seen = target
+        if lattice is not None:
+            seen, (mean, conic) = lattice.of(target), lattice.splats(mean, conic)
+        loss = SplatLoss.apply(mean, conic, feature, background, seen, BLEND_EPSILON, threads)
+        share = target.numel() / seen.numel() / (len(target) if target.ndim == 4 else 1)
+        return loss if share == 1 else share * loss
 
     def splats(
-        self, index: float, view: dict[str, Tensor], threads: int, still: bool = False, gain: Tensor | None = None
+        self,
+        index: float | Tensor,
+        view: dict[str, Tensor],
+        threads: int,
+        still: bool = False,
+        gain: Tensor | None = None,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """What the rasteriser sums for a frame: mean [n, 2], conic [n, 3], feature [n, 3 or 4] (SPEC 7.7)."""
-        tools, active, tau = self.tools, None, torch.full((1,), 2.0 * index / self.frames)
+        """What the rasteriser sums for a frame: mean [n, 2], conic [n, 3], feature [n, 3 or 4] (SPEC 7.7).
+
+        For frames `index`, an int64 tensor [B] on a GPU, [B, N, ...].
+        """
+        tools, active, taking = self.tools, None, None
         moving: list[Tensor | None] = [None] * 5  # motion, drift, window and the field's two outputs
         if not still:
             there = ("motion", tools.motion_degree > 0), ("drift", tools.drift), ("window", tools.window)
             moving[:3] = [view[name] if used else None for name, used in there]
         if moving[2] is not None:
-            if not moving[2].is_cuda:  # a GPU takes all along: to know how many take part would be to wait for it
+            if not (isinstance(index, Tensor) or on_gpu(moving[2])):
+                # a GPU takes all along: to know how many take part would be to wait for it
                 active = torch.from_numpy(active_windows(moving[2].detach().numpy(), index, WINDOW_EDGE))
             taking = moving[2].detach() if active is None else moving[2].detach()[active]
-            centre = taking.clamp(0, self.frames - 1).mean(1)
-            tau = 2.0 * (index - centre) / self.frames
         if tools.field is not None and not still:
             mean = view["mean"].detach()
             mean = mean if active is None else mean[active]
@@ -224,28 +232,38 @@ class GopModel:
             index, WINDOW_EDGE, MEAN_SCALE, COLOUR_SCALE, _rows(tools), self.log_shape, tools.normalised
         )
         canonical = view["mean"], view["shape"], view["colour"]
+        tau = self._tau(index, taking)
         mean, inverse, feature = Place.apply(settings, active, tau, threads, *canonical, *moving)
         if "camera" in view and not still:
-            mean = self._moved(mean, view["camera"][round(index)])
+            mean = self._moved(mean, view["camera"], index)
         if gain is not None:
             feature = feature * (gain if active is None else gain[active])
         return mean, inverse, feature
 
-    def _moved(self, mean: Tensor, line: Tensor) -> Tensor:
-        """Means [n, 2] px where a frame's camera `line` [2, 3] takes them."""
+    def _tau(self, index: float | Tensor, window: Tensor | None) -> Tensor:
+        """Time of the one path or, with windows [n, 2], of each: [1] or [n] float32; [B] or [B, n] for frames [B]."""
+        if window is None:
+            tau = 2.0 * index / self.frames
+            return tau if isinstance(tau, Tensor) else torch.full((1,), tau)
+        centre = window.clamp(0, self.frames - 1).mean(1)
+        return 2.0 * ((index[:, None] if isinstance(index, Tensor) else index) - centre) / self.frames
+
+    def _moved(self, mean: Tensor, camera: Tensor, index: float | Tensor) -> Tensor:
+        """Means [n, 2] or [B, n, 2] px where the `camera` [T, 2, 3] takes them in a frame, or in frames [B]."""
+        line = camera.index_select(0, index) if isinstance(index, Tensor) else camera[round(index)]
         away = (mean - self.unit() / 2) * (2 / max(self.size))
-        return mean + line[:, 0] + away @ line[:, 1:].T
+        return mean + line[..., None, :, 0] + away @ line[..., 1:].mT
 
     def background(self, view: dict[str, Tensor]) -> Tensor:
         """[3] RGB behind normalised blending."""
         return view["background"] @ ycc(view["background"]) if self.tools.ycc else view["background"]
 
     def field_at(
-        self, canonical: Tensor, index: float, view: dict[str, Tensor], threads: int, sample: slice = ALL
+        self, canonical: Tensor, index: float | Tensor, view: dict[str, Tensor], threads: int, sample: slice = ALL
     ) -> tuple[Tensor, Tensor]:
         """Output of the field's two heads, [N, 2] and [N, 3], for canonical means at frame position `index`.
 
-        Its gradient is estimated from the Gaussians of `sample`.
+        Its gradient is estimated from the Gaussians of `sample`. At frames [B] on a GPU [B, N, 2] and [B, N, 3].
         """
         layout = self.tools.field
         assert layout is not None

@@ -52,6 +52,7 @@ class EncodeOptions:
     key_iterations: int | None = None
     joint_iterations: int | None = None
     tune_iterations: int | None = None
+    step_frames: int | None = None
     mean_bits: int | None = None
     shape_bits: int | None = None
     field_bits: int | None = None
@@ -102,6 +103,7 @@ RANGES: tuple[tuple[str, float, float], ...] = (
     ("key_iterations", 1, 10_000_000),
     ("joint_iterations", 0, 10_000_000),
     ("tune_iterations", 0, 10_000_000),
+    ("step_frames", 1, MAX_GOP_FRAMES),
     ("mean_bits", 8, 20),
     ("shape_bits", 2, 12),
     ("field_bits", 2, 12),
@@ -143,6 +145,7 @@ class Plan:
     quality: float | None
     threads: int
     seed: int
+    step_frames: int
     tools: Tools
     effort: Effort
     choose_blend: bool
@@ -191,6 +194,7 @@ def resolve(options: EncodeOptions) -> Plan:
         quality=quality,
         threads=options.threads,
         seed=options.seed,
+        step_frames=options.step_frames or 1,
         tools=tools,
         effort=effort,
         choose_blend=options.blend == "auto",

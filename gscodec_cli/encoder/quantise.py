@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gscodec.kernels.autograd import Quantise
+from gscodec.kernels.autograd import Quantise, on_gpu
 
 
 def _straight_through(x: Tensor) -> Tensor:
@@ -21,9 +21,13 @@ def _straight_through(x: Tensor) -> Tensor:
     return x + (torch.round(x) - x).detach()
 
 
-def _seed(noise: bool) -> int | None:
-    """A fresh seed of the noise, or None for rounding."""
-    return int(torch.randint(1 << 62, (), device="cpu")) if noise else None
+def _seed(noise: bool, like: Tensor) -> int | Tensor | None:
+    """A fresh seed of the noise, or None for rounding. A GPU draws its own: a replayed step would keep a number."""
+    if not noise:
+        return None
+    if on_gpu(like):
+        return torch.randint(1 << 62, (1,), device=like.device)
+    return int(torch.randint(1 << 62, (), device="cpu"))
 
 
 class Uniform:
@@ -62,7 +66,7 @@ class Uniform:
     def fake(self, x: Tensor, noise: bool) -> Tensor:
         """What decoding gives for x [N, C], or x with uniform noise of one step."""
         if self.fixed_step is not None:
-            (value,) = Quantise.apply((self.fixed_step,), _seed(noise), 0, x)
+            (value,) = Quantise.apply((self.fixed_step,), _seed(noise, x), 0, x)
             return value
         step = self.step()
         if noise:
@@ -109,7 +113,7 @@ def fake(quantisers: dict[str, Any], tensors: dict[str, Tensor], noise: bool) ->
     """What decoding gives for each of the tensors, or noise in its place; in one call where steps are not trained."""
     steps = {name: known for name in tensors if (known := _known_steps(quantisers[name])) is not None}
     given = [tensors[name] for name in steps]
-    values = Quantise.apply(list(steps.values()), _seed(noise), 0, *given) if given else ()
+    values = Quantise.apply(list(steps.values()), _seed(noise, given[0]), 0, *given) if given else ()
     found = dict(zip(steps, values, strict=True))
     return {name: found[name] if name in found else quantisers[name].fake(x, noise) for name, x in tensors.items()}
 

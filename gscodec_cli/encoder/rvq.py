@@ -65,8 +65,8 @@ class ResidualVector:
         sums = torch.zeros_like(self._sums[stage]).index_add_(0, index, residual)
         self._counts[stage].lerp_(counts, 1 - EMA_DECAY)
         self._sums[stage].lerp_(sums, 1 - EMA_DECAY)
-        used = self._counts[stage] > 1e-2
-        self.codebooks[stage][used] = (self._sums[stage] / self._counts[stage][:, None])[used]
+        used, book = self._counts[stage][:, None] > 1e-2, self.codebooks[stage]
+        book.copy_(torch.where(used, self._sums[stage] / self._counts[stage][:, None], book))
 
     @torch.no_grad()
     def symbols(self, x: Tensor) -> Tensor:

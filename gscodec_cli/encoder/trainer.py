@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The training loop: one random frame a step, with coding simulated or not, and what adds and drops Gaussians.
+"""The training loop: random frames, one a step unless the plan says otherwise, with coding simulated or not, and what
+adds and drops Gaussians.
 
 Takes frames and a model; `fit` says in which order. Knows no bytes.
 """
@@ -9,21 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from gscodec.format.records import CameraData, DetailData
+from gscodec.kernels.autograd import on_gpu
 from gscodec_cli.encoder import home
 from gscodec_cli.encoder.bend import bend_of, learn_bends
 from gscodec_cli.encoder.camera import Scene, coded_camera, lines_of
 from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.hash_field import FIELD_TENSORS
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, follow
-from gscodec_cli.encoder.lattice import Lattice, random_lattices, widest_gap
+from gscodec_cli.encoder.lattice import signed, widest_gap
 from gscodec_cli.encoder.model import GopModel, keep_in_range
 from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.options import Plan
+from gscodec_cli.encoder.replay import Replays, recorder
+from gscodec_cli.encoder.steps import TOLD, Look, News, Schedule, looks
 from gscodec_cli.encoder.tools import Effort
 from gscodec_cli.interrupts import stop_if_interrupted
 
@@ -66,7 +71,7 @@ class Stage:
 
 
 class Trainer:
-    """Optimises a model on frames [T, 3, H, W] uint8, one random frame a step."""
+    """Optimises a model on frames [T, 3, H, W] uint8 or uint16."""
 
     def __init__(
         self,
@@ -93,18 +98,13 @@ class Trainer:
         self.rated = self.rated or stage.coding is not Coding.CARRIED
         if self.compression:
             self.compression.prepare(stage.coding)
-        optimiser = self._optimiser(stage)
-        order = _frame_order(1 if stage.key_only else len(self.frames), self.generator)
-        lattices = random_lattices(1 if stage.key_only else self.gap, self.generator)
-        for step in range(first, last):
-            self._backward(next(order), stage, next(lattices))
-            before = self._carried_values()
-            optimiser.step(stage.rate_at(step))
-            self._slow_down(before)
-            keep_in_range(self.model)
+        news = News(lambda step, mse: self.report(stage.name, step, stage.steps, _decibels(mse)))
+        for step in self._steps(stage, range(first, last)):
             stop_if_interrupted()
-            if step % 10 == 9 or step == last - 1:
-                self.report(stage.name, step + 1, stage.steps, -10 * math.log10(max(self.mse, 1e-10)))
+            if step % TOLD == TOLD - 1 or step == last - 1:
+                news.tell(step + 1, self.mse)
+        news.end()
+        self.mse = float(self.mse)
         self.gap = widest_gap(self.model)
         if "camera" in self.model.params and stage.coding is Coding.CARRIED:
             # what is born next, and what is coded in the end, moves by the camera that was trained
@@ -116,20 +116,66 @@ class Trainer:
         self.scene = replace(self.scene, camera=camera)
         self.model.set_maps(home.tensor_of(lines_of(camera, self.model.size)))
 
-    def _backward(self, index: int, stage: Stage, lattice: Lattice | None) -> None:
-        """Gradients of the loss on one frame, or on a lattice of its pixels."""
+    def _steps(self, stage: Stage, numbers: range) -> Iterator[int]:
+        """Take the steps of a stretch, and yield their numbers."""
+        optimiser = self._optimiser(stage)
+        frames, gap = (1, 1) if stage.key_only else (len(self.frames), self.gap)
+        given = looks(frames, self.plan.step_frames, gap, map(stage.rate_at, numbers), self.generator)
+        step = partial(self._step, stage, optimiser)
+        if not on_gpu(self.model.params["mean"]):
+            for number, look in zip(numbers, given, strict=True):
+                step(look)
+                yield number
+            return
+        if not numbers:
+            return
+        self.mse = torch.tensor(self.mse)
+        schedule = Schedule(list(given), self.model.size)
+        recording = self.compression is None or self.compression.repeats(stage.coding)
+        record = recorder(self.frames.device) if recording else None
+        replays = Replays(lambda kind: step(schedule.take(kind)), record, optimiser.drop)
+        for number, kind in zip(numbers, schedule.kinds, strict=True):
+            replays.run(kind)
+            yield number
+
+    def _step(self, stage: Stage, optimiser: Optimiser, look: Look) -> None:
+        """One step. On a GPU it reads all that changes from tensors, changes them in place and waits for nothing."""
+        self._backward(look, stage)
+        before = self._carried_values()
+        optimiser.step(look.share)
+        self._slow_down(before)
+        keep_in_range(self.model)
+
+    def _backward(self, look: Look, stage: Stage) -> None:
+        """Gradients of the loss on what a step looks at."""
         view = self.compression.view(stage.coding) if self.compression else self.model.params
-        target = self.frames[index]
-        loss = self.model.loss(index, view, target, self.plan.threads, stage.key_only, lattice)
-        mse = 2 * (loss.detach() if loss.is_cuda else loss.item()) / target.numel()  # a GPU is not waited for
+        loss = self._loss(look, view, stage)
+        numbers = self.frames[0].numel()
+        self._note(loss, numbers)
         if self.compression:
             # The loss of the paper is the mean over the picture, this one half the sum: Adam does not mind the factor.
-            loss = loss + self.compression.penalty() * (target.numel() / 2)
+            loss = loss + self.compression.penalty() * (numbers / 2)
             if self.lmbda:
                 loss = loss + self.lmbda / 2 * self.compression.rate()
         loss.backward()
-        begun = not (isinstance(self.mse, float) and math.isnan(self.mse))
-        self.mse = 0.95 * self.mse + 0.05 * mse if begun else mse
+
+    def _loss(self, look: Look, view: dict[str, Tensor], stage: Stage) -> Tensor:
+        """Half the squared error of a frame, the mean over those that are looked at."""
+        settings = self.plan.threads, stage.key_only, look.lattice
+        if isinstance(look.frames, Tensor):
+            targets = signed(self.frames).index_select(0, look.frames).view(self.frames.dtype)
+            return self.model.loss(look.frames, view, targets, *settings)
+        losses = [self.model.loss(index, view, self.frames[index], *settings) for index in look.frames]
+        return losses[0] if len(losses) == 1 else torch.stack(losses).mean()
+
+    def _note(self, loss: Tensor, numbers: int) -> None:
+        """Keep the mean squared error, by moving average, of losses on pictures of so many numbers."""
+        if isinstance(self.mse, Tensor):
+            there = 2 * loss.detach() / numbers
+            self.mse.copy_(torch.where(self.mse.isnan(), there, 0.95 * self.mse + 0.05 * there))
+        else:
+            mse = 2 * loss.item() / numbers
+            self.mse = mse if math.isnan(self.mse) else 0.95 * self.mse + 0.05 * mse
 
     def _carried_values(self) -> dict[str, Tensor]:
         """A copy of what `_slow_down` holds back."""
@@ -201,7 +247,7 @@ class Trainer:
         for index in _spread(len(self.frames)):
             target = self.frames[index]
             loss = self.model.loss(index, self.model.params, target, self.plan.threads)
-            found.append(-10 * math.log10(max(2 * loss.item() / target.numel(), 1e-10)))
+            found.append(_decibels(2 * loss.item() / target.numel()))
         return sum(found) / len(found)
 
     def drop(self, load: float) -> None:
@@ -221,6 +267,10 @@ def unit_range(frame: Tensor) -> Tensor:
     return frame.float().div_(255 if frame.dtype == torch.uint8 else 65535)
 
 
+def _decibels(mse: float) -> float:
+    return -10 * math.log10(max(mse, 1e-10))
+
+
 def _spread(frames: int) -> list[int]:
     """At most PROBED_FRAMES of `frames` frames, evenly spread."""
     return torch.linspace(0, frames - 1, min(PROBED_FRAMES, frames)).round().int().tolist()
@@ -230,9 +280,3 @@ def _rate(name: str, effort: Effort) -> float:
     if name in FIELD_TENSORS:
         return effort.lr_field * (TABLE_RATE if name.startswith("table") else 1.0)
     return effort.lr_gaussian * RATE[name]
-
-
-def _frame_order(count: int, generator: torch.Generator) -> Iterator[int]:
-    """Every frame once in random order, for ever."""
-    while True:
-        yield from torch.randperm(count, generator=generator).tolist()

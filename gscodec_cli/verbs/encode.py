@@ -24,6 +24,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
     ("key-iterations", int, "Steps of the key frame's coarse fit."),
     ("joint-iterations", int, "Steps of the training on all frames."),
     ("tune-iterations", int, "Steps with compression simulated."),
+    ("step-frames", int, "Frames that a step looks at, 1 unless told otherwise."),
     ("mean-bits", int, "Bits per coordinate of a mean."),
     ("shape-bits", int, "Bits per number of a covariance."),
     ("field-bits", int, "Bits per number of the hash field."),

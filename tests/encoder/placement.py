@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import math
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -20,11 +21,12 @@ from torch.overrides import TorchFunctionMode
 
 from gscodec.kernels import registry
 from gscodec_cli.encoder import compression
+from gscodec_cli.encoder.compression import Coding
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, key_frame_model
 from gscodec_cli.encoder.lattice import Lattice
-from gscodec_cli.encoder.model import keep_in_range
-from gscodec_cli.encoder.optimiser import Optimiser
-from gscodec_cli.encoder.presets import PROFILES
+from gscodec_cli.encoder.options import EncodeOptions, resolve
+from gscodec_cli.encoder.steps import Look, Schedule
+from gscodec_cli.encoder.trainer import Stage, Trainer
 
 MODULES = ("binning", "hashing", "mixture", "network", "optimiser", "quantise", "raster", "raster_backward", "training")
 
@@ -39,7 +41,12 @@ def stand_in() -> None:
         importlib.import_module(package + name).launch = lambda *arguments, **settings: None
     importlib.import_module(package + "room").Room.before = lambda self, total: 1000
     adam = torch.optim.Adam
-    torch.optim.Adam = lambda groups, fused, **options: adam(groups, foreach=False, **options)  # type: ignore
+
+    def plain_adam(groups: Any, fused: bool, capturable: bool, **options: Any) -> torch.optim.Optimizer:
+        assert all(group["lr"].is_cuda for group in groups)
+        return adam([group | {"lr": 0.1} for group in groups], foreach=False, **options)
+
+    torch.optim.Adam = plain_adam  # type: ignore
 
 
 class NothingIsSent(TorchFunctionMode):
@@ -57,28 +64,23 @@ class NothingIsSent(TorchFunctionMode):
 def check(profile: str) -> None:
     """The key frame, steps with and without coding, importance and births."""
     compression._level_rows = lambda entries: tuple(itertools.pairwise([0, *itertools.accumulate(entries)]))
-    tools = replace(PROFILES[profile].tools, drift=profile == "main")
+    plan = resolve(EncodeOptions(profile=profile))
+    plan = replace(plan, tools=replace(plan.tools, drift=profile == "main", lattice=False))
     frames = torch.zeros(3, 3, 20, 28, dtype=torch.uint8)
     no_generator: Any = None  # one of a GPU cannot be made here
-    model = key_frame_model(frames[0].float().div_(255), 30, tools, 3, no_generator)
+    model = key_frame_model(frames[0].float().div_(255), 30, plan.tools, 3, no_generator)
     if profile == "main":
         model.params["camera"] = torch.zeros(3, 2, 3)
-    model.params = {name: value.detach().requires_grad_() for name, value in model.params.items()}
-    for watch in (nullcontext(), NothingIsSent()):  # constants are sent in the first step
-        with watch:
-            for still in (True, False):
-                for lattice in (None, Lattice(2, 0, 1)):
-                    model.loss(1, model.params, frames[1], 0, still, lattice).backward()
-            keep_in_range(model)
-    Optimiser([(value, 0.1) for value in model.params.values()], 0).step(0.5)
-    keep_in_range(model)
+    trainer = Trainer(frames, model, plan, no_generator, lambda *told: None, None)
+    trainer.mse = torch.tensor(math.nan)
+    for key_only in (True, False):
+        steps(trainer, Stage("joint", 1, 1.0, key_only=key_only))
     if profile == "main":  # the codebooks of stgv are made from numbers
-        coded = compression.Compression(model, no_generator)
-        for coding in (compression.Coding.NOISE, compression.Coding.ROUND):
-            coded.prepare(coding)
-            with NothingIsSent():
-                loss = model.loss(2, coded.view(coding), frames[2], 0) + coded.rate() + coded.penalty()
-                loss.backward()
+        trainer.compression = compression.Compression(model, no_generator)
+        for coding in (Coding.NOISE, Coding.ROUND):
+            trainer.compression.prepare(coding)
+            steps(trainer, Stage("compression", 1, 1.0, coding=coding))
+    model.loss(1, model.params, frames[1], 0).backward()
     gain = torch.ones(30, 1, requires_grad=True)
     picture = model.frame(0, {name: value.detach() for name, value in model.params.items()}, 0, gain=gain)
     torch.autograd.grad(picture, gain, torch.zeros_like(picture))
@@ -86,6 +88,16 @@ def check(profile: str) -> None:
     found.add(picture.detach(), frames[0].float())
     add_gaussians(model, found, 5, no_generator, None)
     assert all(value.is_cuda for value in model.params.values())
+
+
+def steps(trainer: Trainer, stage: Stage) -> None:
+    """Whole steps of one frame and of two, on all pixels and on a lattice's."""
+    optimiser = trainer._optimiser(stage)
+    for frames, lattice in itertools.product([(0,), (2, 0)], [None, Lattice(2, 0, 1)]):
+        schedule = Schedule([Look(frames, lattice, 0.5)] * 2, trainer.model.size)
+        for watch in (nullcontext(), NothingIsSent()):  # constants are sent in the first step
+            with watch:
+                trainer._step(stage, optimiser, schedule.take(schedule.kinds[0]))
 
 
 def main() -> None:

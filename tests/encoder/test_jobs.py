@@ -212,25 +212,37 @@ def test_a_scheduler_that_is_not_there_is_said(clip, monkeypatch):
         encode(clip, cluster="tcp://127.0.0.1:9")
 
 
-def test_processes_take_the_gpus_in_turn(monkeypatch, clip):
+@pytest.fixture
+def taken(monkeypatch):
+    """The GPUs that workers are given, in the order in which those begin."""
+    found = []
+
+    class Seen(workers._Worker):
+        def __init__(self, clip, threads, gpu):
+            super().__init__(clip, threads, gpu)
+            found.append(gpu)
+
+    monkeypatch.setattr(workers, "_Worker", Seen)
+    return found
+
+
+def test_processes_take_the_gpus_in_turn(monkeypatch, clip, taken):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     assert gpus("cpu") == gpus("auto") == []
     assert gpus("cuda") == ["0", "1"]
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,GPU-8a")
     assert gpus("cuda") == ["3", "GPU-8a"]
-    taken = []
-
-    class Seen(workers._Worker):
-        def __init__(self, clip, threads, gpu):
-            super().__init__(clip, threads, gpu)
-            taken.append(gpu)
-
-    monkeypatch.setattr(workers, "_Worker", Seen)
     monkeypatch.setattr("gscodec_cli.encoder.pipeline.gpus", lambda name: ["3", "GPU-8a"])
-    options = EncodeOptions(gop=2, keyint=4, gaussians=40, **QUICK)
-    Encode(open_video(clip), options, io.BytesIO()).train()
+    encode(clip, "count")
     assert taken == ["3", "GPU-8a"]
+
+
+def test_several_processes_share_a_gpu_where_there_are_more(monkeypatch, clip, alone, taken):
+    monkeypatch.setattr("gscodec_cli.encoder.pipeline.gpus", lambda name: ["3"])
+    out, _ = encode(clip, "count", jobs=3)
+    assert taken == ["3", "3", "3"]
+    assert out.getvalue() == alone("count")
 
 
 def test_a_process_sees_its_gpu_only(monkeypatch, clip):

@@ -72,6 +72,7 @@ class GopParameters(Record):
     field: FieldParameters | None
     camera: Float32 | None = None  # [T, 6] offsets x and y in px, slopes xx, xy, yx, yy
     detail: Float32 | None = None  # [3, rows, columns, 64] cosine coefficients in zigzag order, orthonormal YCC
+    detail_moving: bool = True  # with the Gaussians; False: it stays where it is
 
     @property
     def gaussian_count(self) -> int:
@@ -104,6 +105,7 @@ def dequantise(record: GopRecord, header: SequenceHeader | None = None, *, at: P
         field=record.field and field_values(record.field, at),
         camera=record.camera and camera_values(record.camera),
         detail=record.detail and detail_values(record.detail, at),
+        detail_moving=record.detail is None or record.detail.moving,
     )
 
 

@@ -25,9 +25,17 @@ def block_grid(header: SequenceHeader) -> tuple[int, int]:
 
 
 def detail_data(
-    io: FieldStream, header: SequenceHeader, detail: DetailData | None, before: DetailData | None, predicted: bool
+    io: FieldStream,
+    header: SequenceHeader,
+    moving: bool,
+    detail: DetailData | None,
+    before: DetailData | None,
+    predicted: bool,
 ) -> DetailData:
-    """Transfer the detail of a GoP. `before`: that of its reference, None if there is none; `predicted`: it has one."""
+    """Transfer the detail of a GoP, which is `moving` or stays where it is.
+
+    before: that of its reference, None if there is none. predicted: the GoP has one.
+    """
     rows, columns = block_grid(header)
     count = rows * columns
     v: Values = {}
@@ -61,7 +69,7 @@ def detail_data(
     validate_data.symbols_fit(io.place, int(symbols.min()), int(symbols.max()))
     shape = DETAIL_COMPONENTS, rows, columns, BLOCK_NUMBERS
     flags = None if kept is None else kept.reshape(rows, columns)
-    return detail or DetailData(steps, symbols.reshape(shape).astype(np.int32), flags)
+    return detail or DetailData(steps, symbols.reshape(shape).astype(np.int32), flags, moving)
 
 
 def _of_blocks(kept: Int64 | None) -> Int64 | None:

@@ -26,6 +26,8 @@ from .prediction import Prediction, grid_spans
 from .records import (
     BLEND_NORMALISED,
     CAMERA_AFFINE,
+    DETAIL_MOVING,
+    DETAIL_NONE,
     REFERENCE_INDEPENDENT,
     REFERENCE_PREVIOUS,
     SHAPE_CHOLESKY,
@@ -118,10 +120,11 @@ def _gop(
         with io.component("field_tables"), io.scope("field_hash"):
             field = field_hash(io, limits, r and r.field)
     detail = None
-    if h.detail_type:
+    if h.detail_type != DETAIL_NONE:
         with io.component("detail"), io.scope("detail_data"):
             before = reference.detail if p is not None and reference is not None else None
-            detail = detail_data(io, header, r and r.detail, before, p is not None)
+            moving = h.detail_type == DETAIL_MOVING
+            detail = detail_data(io, header, moving, r and r.detail, before, p is not None)
     _check_profile(io, header, h, shape, colour)
     return r or GopRecord(
         first_frame=h.first_frame,
@@ -278,7 +281,7 @@ def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape:
         "colour drift": h.colour_drift == 1,
         "temporal windows": h.window_type != 0,
         "camera": h.camera_type != 0,
-        "detail": h.detail_type != 0,
+        "detail": h.detail_type != DETAIL_NONE,
         "log shapes": shape.shape_type != SHAPE_CHOLESKY,
         "YCC colours": colour.colour_space != 0,
         "energy colours": colour.colour_norm != 0,

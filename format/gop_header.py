@@ -8,7 +8,7 @@ import numpy as np
 from . import validate, validate_detail
 from .detail import BLOCK, block_grid
 from .limits import Limits
-from .records import BLEND_NORMALISED, REFERENCE_INDEPENDENT, GopHeader, GopRecord, SequenceHeader
+from .records import BLEND_NORMALISED, DETAIL_NONE, REFERENCE_INDEPENDENT, GopHeader, GopRecord, SequenceHeader
 from .schema import F32, SVAR64, U8, UVAR, FieldStream, Values
 
 DETAIL_BYTES = 60  # rough memory per pixel of a detail picture while it is decoded: symbols, those before, coefficients
@@ -34,7 +34,7 @@ def _header_values(r: GopRecord | None) -> Values:
         "window_type": int(r.window is not None),
         "field_type": int(r.field is not None),
         "camera_type": int(r.camera is not None),
-        "detail_type": int(r.detail is not None),
+        "detail_type": r.detail.detail_type if r.detail else DETAIL_NONE,
     }
 
 
@@ -59,7 +59,7 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
         for name in ("motion_degree", "colour_drift", "window_type", "field_type", "camera_type", "detail_type"):
             io.field(v, name, U8)
             getattr(validate, name)(io.place, v[name])
-        if v["detail_type"]:
+        if v["detail_type"] != DETAIL_NONE:
             validate_detail.detail_blends(io.place, v["blend_mode"] == BLEND_NORMALISED)
             rows, columns = block_grid(header)
             limits.check("memory", v["gaussian_count"] * GAUSSIAN_BYTES + DETAIL_BYTES * BLOCK**2 * rows * columns)

@@ -19,7 +19,7 @@ BLEND_SUM, BLEND_NORMALISED = 0, 1
 WINDOW_NONE, WINDOW_RAMP = 0, 1
 FIELD_NONE, FIELD_HASH = 0, 1
 CAMERA_NONE, CAMERA_AFFINE = 0, 1
-DETAIL_NONE, DETAIL_BLOCKS = 0, 1
+DETAIL_NONE, DETAIL_MOVING, DETAIL_STILL = 0, 1, 2
 SHAPE_CHOLESKY, SHAPE_LOG = 0, 1
 COLOUR_RGB, COLOUR_YCC = 0, 1
 NORM_WEIGHT, NORM_ENERGY = 0, 1
@@ -281,17 +281,24 @@ class CameraData(Record):
 
 @dataclass(frozen=True, eq=False)
 class DetailData(Record):
-    """What a GoP's Gaussians leave out, as one picture that moves with them: blocks of 8x8 cosine coefficients.
+    """What a GoP's Gaussians leave out, as one picture: blocks of 8x8 cosine coefficients.
 
-    `kept`: in a GoP that goes on from the detail of the one before, the blocks that do.
+    `moving`: it moves with the Gaussians, or it stays where it is. `kept`: in a GoP that goes on from the detail of the
+    one before, the blocks that do.
     """
 
     steps: tuple[float, ...]  # of luma, and of the two others
     symbols: Int32  # [3, rows, columns, 64], zigzag order
     kept: Int64 | None = None  # [rows, columns], 0 or 1
+    moving: bool = True
 
     def __post_init__(self) -> None:
         self._set(steps=_floats(self.steps), symbols=np.ascontiguousarray(self.symbols, dtype=np.int32))
+
+    @property
+    def detail_type(self) -> int:
+        """As the header of its GoP has it."""
+        return DETAIL_MOVING if self.moving else DETAIL_STILL
 
 
 @dataclass(frozen=True, eq=False)

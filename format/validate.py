@@ -287,8 +287,8 @@ def camera_type(value: int) -> str | None:
 
 @rule("C-6.5-20")
 def detail_type(value: int) -> str | None:
-    """detail_type is 0 or 1."""
-    return between("detail_type", value, 0, 1)
+    """detail_type is 0, 1 or 2."""
+    return between("detail_type", value, 0, 2)
 
 
 @rule("C-6.5-15")

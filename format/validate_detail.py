@@ -16,7 +16,7 @@ BLOCK_NUMBERS = 64  # coefficients of a block
 @rule("C-6.21-1")
 def detail_blends(normalised: bool) -> str | None:
     """Only a GoP with normalised blending has detail."""
-    return None if normalised else "detail_type is 1 in a GoP with blend_mode 0, expected blend_mode 1"
+    return None if normalised else "a GoP with blend_mode 0 has detail, expected blend_mode 1"
 
 
 @rule("C-6.21-2")

@@ -365,7 +365,7 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
     head["window_type"] = choice(r, "window_type", "C-6.5-13")
     head["field_type"] = choice(r, "field_type", "C-6.5-14")
     head["camera_type"] = choice(r, "camera_type", "C-6.5-19")
-    head["detail_type"] = choice(r, "detail_type", "C-6.5-20")
+    head["detail_type"] = choice(r, "detail_type", "C-6.5-20", 2)
     require(head["blend_mode"] or not head["detail_type"], "C-6.21-1", "a GoP of plain sums has a detail")
 
 
@@ -584,7 +584,7 @@ def read_detail(r: Reader, gop: Gop, before: Gop | None) -> None:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\6", "C-6.2-2", "the version is not 0.6")
+    require(data[8:10] == b"\0\7", "C-6.2-2", "the version is not 0.7")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):
@@ -809,7 +809,7 @@ def rgb_of(ycc: np.ndarray) -> np.ndarray:
 
 
 def detail_at(gop: Gop, p: dict[str, np.ndarray], shift: np.ndarray) -> np.ndarray:
-    """The detail [H, W, 3] that pixels take whose Gaussians have gone [H, W, 2] since the home frame (7.10)."""
+    """The detail [H, W, 3] that pixels take whose Gaussians have gone [H, W, 2] (7.10)."""
     (height, width, _), (_, rows, columns, _) = shift.shape, p["detail"].shape
     blocks = np.zeros((3, rows, columns, 8, 8))
     for k, (v, u) in enumerate(FREQUENCIES):
@@ -829,8 +829,8 @@ def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
     """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8, 7.10)."""
     width, height = gop.sequence["width"], gop.sequence["height"]
     mean, cholesky, colour, r = gaussians_at(gop, p, i)
-    gone = np.zeros_like(mean)  # since the home frame
-    if gop.head["detail_type"]:
+    gone = np.zeros_like(mean)  # since the home frame, where the detail moves
+    if gop.head["detail_type"] == 1:
         gone = mean - gaussians_at(gop, p, gop.head["frame_count"] // 2)[0]
         gone[~np.isfinite(gone).all(axis=1)] = 0
     drawn = (r > 0) & np.isfinite(mean).all(axis=1) & np.isfinite(colour).all(axis=1)

@@ -53,11 +53,14 @@ def home_position(frame_count: int) -> float:
 
 @dataclass(frozen=True)
 class Detail:
-    """The detail of a GoP, for a view. picture: [h, w, 3] RGB in coded pixels, C-contiguous; ratio, corner: see
+    """The detail of a GoP, for a view.
+
+    picture: [h, w, 3] RGB in coded pixels, C-contiguous; moving: with the Gaussians; ratio, corner: see
     `gscodec.kernels.blend_detail`.
     """
 
     picture: np.ndarray
+    moving: bool
     ratio: tuple[float, float]
     corner: tuple[float, float]
 
@@ -66,6 +69,7 @@ class Detail:
     def of(
         cls,
         coefficients: np.ndarray,
+        moving: bool,
         matrix: np.ndarray,
         coded: tuple[int, int],
         drawn: tuple[int, int],
@@ -78,12 +82,12 @@ class Detail:
         """
         ratio = coded[0] / drawn[0], coded[1] / drawn[1]
         picture = detail_picture(coefficients, coded[::-1], matrix, dtype)
-        return cls(picture, ratio, (float(corner[0]), float(corner[1])))
+        return cls(picture, moving, ratio, (float(corner[0]), float(corner[1])))
 
     def blend(
         self,
         g: Gaussians2D,
-        moved: np.ndarray,
+        moved: np.ndarray | None,
         size: tuple[int, int],
         background: np.ndarray,
         epsilon: float,
@@ -92,19 +96,24 @@ class Detail:
     ) -> np.ndarray:
         """[3, H, W] colours of the Gaussians with their detail; not clamped.
 
-        moved: [n, 3] features that draw how far they have gone. size: (H, W) of the view. float32, or float64 for
-        Gaussians in float64, which the engine `reference` draws.
+        moved: [n, 3] features that draw how far they have gone, None where that is of no matter. size: (H, W) of the
+        view. float32, or float64 for Gaussians in float64, which the engine `reference` draws.
         """
-        if g.mean.dtype == np.float64:
-            drawn, shift = (reference.rasterize(g.mean, g.conic, f, size) for f in (g.feature, moved))
+        exact = g.mean.dtype == np.float64
+
+        def sums(feature: np.ndarray) -> np.ndarray:
+            if exact:
+                return reference.rasterize(g.mean, g.conic, feature, size)
+            return rasterize(g.mean, g.conic, feature, size, threads=threads, backend=backend)
+
+        drawn = sums(g.feature)
+        shift = np.zeros((2, *size), drawn.dtype) if moved is None else sums(moved)[:2]
+        if exact:
             placed = self.picture, background, epsilon, self.ratio, self.corner
-            return reference_detail.blend_detail(drawn, shift[:2], *placed)
-        drawn, shift = (
-            rasterize(g.mean, g.conic, f, size, threads=threads, backend=backend) for f in (g.feature, moved)
-        )
+            return reference_detail.blend_detail(drawn, shift, *placed)
         return blend_detail(
             drawn,
-            shift[:2],
+            shift,
             self.picture,
             background=background,
             epsilon=epsilon,

@@ -45,7 +45,7 @@ class DeviceGop:
         over_time = motion, drift, life, gop.edge, renderer.frame_count
         self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
         self._home = None  # means [N, 2] in the frame of the detail
-        if gop.detail is not None:
+        if gop.detail is not None and gop.detail.moving:
             self._home = self.splats([home_position(renderer.frame_count)], endless=True).mean
 
     @property
@@ -87,9 +87,13 @@ class DeviceGop:
 
         detail, of_frame = self.prepared.detail, (len(splats.counts), splats.counts[0], 2)
         assert detail is not None
-        gone = (splats.mean.view(of_frame) - self._home).view(-1, 2) * splats.feature[:, 3:]
-        feature = torch.nn.functional.pad(torch.nan_to_num(gone, 0.0, 0.0, 0.0), (0, 1))
-        drawn, moved = rasterize(splats, bins), rasterize(replace(splats, feature=feature), bins)
+        drawn = rasterize(splats, bins)
+        if detail.moving:
+            gone = (splats.mean.view(of_frame) - self._home).view(-1, 2) * splats.feature[:, 3:]
+            feature = torch.nn.functional.pad(torch.nan_to_num(gone, 0.0, 0.0, 0.0), (0, 1))
+            moved = rasterize(replace(splats, feature=feature), bins)
+        else:
+            moved = torch.zeros_like(drawn[:, :2])
         blending = self.background, self.prepared.epsilon
         return blend_detail(drawn, moved, self._picture, *blending, detail.ratio, detail.corner)
 

@@ -154,7 +154,7 @@ class GopRenderer:
         self._detail: Detail | None = None
         if params.detail is not None:
             place = size, self.view.size, self.view.crop[:2]
-            self._detail = Detail.of(params.detail, YCC_TO_RGB, *place, self._dtype)
+            self._detail = Detail.of(params.detail, params.detail_moving, YCC_TO_RGB, *place, self._dtype)
 
     def _prepare_geometry(self, params: GopParameters, scale: np.ndarray) -> None:
         chol = cholesky(params)
@@ -240,7 +240,8 @@ class GopRenderer:
         self.check_work(covered_pixels(g.mean, g.conic, size))
         if self._detail is not None:
             drawing = size, self._background, self._epsilon, self._threads, self._backend
-            return self._rounded(self._detail.blend(g, self.moved(g, position), *drawing), out)
+            moved = self.moved(g, position) if self._detail.moving else None
+            return self._rounded(self._detail.blend(g, moved, *drawing), out)
         if self._deep:
             return self._rounded(self._sums(g), out)
         if self._exact:

@@ -146,7 +146,7 @@ def detail_bits(header: SequenceHeader, detail: DetailData | None, before: Detai
     if detail is None:
         return 0
     io = FieldStream()
-    detail_data(io, header, detail, before, before is not None)
+    detail_data(io, header, detail.moving, detail, before, before is not None)
     return 8 * len(io.getvalue())
 
 

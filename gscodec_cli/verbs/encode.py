@@ -44,7 +44,7 @@ SWITCHES: tuple[tuple[str, str], ...] = (
     ("rvq", "Code colours by residual vector quantisation, every GoP alone (stgv always does)."),
     ("drift", "Let colours change linearly over a GoP (main)."),
     ("camera", "Move all Gaussians of a frame with the camera (main)."),
-    ("detail", "Add what the Gaussians leave out as a picture that moves with them (main)."),
+    ("detail", "Add what the Gaussians leave out as a picture, which moves with them or stays in place (main)."),
 )
 
 

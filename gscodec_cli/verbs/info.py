@@ -9,7 +9,7 @@ import click
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe, file_bits
 from gscodec.format.picture import shown_parts
-from gscodec.format.records import PROFILES, GopHeader
+from gscodec.format.records import DETAIL_MOVING, DETAIL_STILL, PROFILES, GopHeader
 from gscodec.format.source import GopSource
 from gscodec.format.streams import STREAM_TYPES, StreamInfo
 from gscodec.format.tags import Chapter, Tags
@@ -161,7 +161,8 @@ def _tools(head: GopHeader) -> list[str]:
         ("window", head.window_type),
         ("field", head.field_type),
         ("camera", head.camera_type),
-        ("detail", head.detail_type),
+        ("detail", head.detail_type == DETAIL_MOVING),
+        ("still detail", head.detail_type == DETAIL_STILL),
         ("predicted", head.reference_mode),
     )
     return tools + [name for name, used in names if used]

@@ -98,7 +98,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-17": ("tiny", {HEADER + "reference_mode": u8(1)}),
     "C-6.5-18": ("chain", {"SEQH.max_entry_distance": u8(10)}),
     "C-6.5-19": ("tiny", {HEADER + "camera_type": u8(2)}),
-    "C-6.5-20": ("tiny", {HEADER + "detail_type": u8(2)}),
+    "C-6.5-20": ("tiny", {HEADER + "detail_type": u8(3)}),
     "C-6.6-1": ("tiny", {"gop[0].mean_data.fraction_bits": u8(9)}),
     "C-6.6-2": (
         "tiny",
@@ -204,6 +204,8 @@ MORE: dict[str, tuple[str, Fields]] = {
         "detailed",
         {"gop[3].detail_data.component[1].coefficient[0].minimum": svar((1 << 31) - 1 - 49)},
     ),
+    # A detail that stays in place, in a GoP of plain sums.
+    "C-6.21-1_still": ("tiny", {HEADER + "detail_type": u8(2)}),
 }
 
 
@@ -248,7 +250,7 @@ def broken_files() -> dict[str, bytes]:
     tiny = base("tiny")
     files = {code: edited(*edit) for code, edit in EDITS.items()}
     files["C-6.2-1"] = b"\x88" + tiny[1:]
-    files["C-6.2-2"] = tiny[:9] + b"\x05" + tiny[10:]
+    files["C-6.2-2"] = tiny[:9] + b"\x06" + tiny[10:]
     files["C-6.2-3"] = _with_chunk(tiny, 1, EditedFile(tiny).chunk("SEQH"))
     files["C-6.2-4"] = tiny + b"\0"
     files["C-6.3-2"] = _with_chunk(tiny, 1, EditedChunk("new", b"NEWC", {}, []))

@@ -131,16 +131,16 @@ def blocks(n: Numbers, size: tuple[int, int], most: int = 20) -> np.ndarray:
     return np.where(number < length[..., None], values, 0)
 
 
-def detail(n: Numbers, size: tuple[int, int] = SIZE, most: int = 20) -> DetailData:
+def detail(n: Numbers, size: tuple[int, int] = SIZE, most: int = 20, moving: bool = True) -> DetailData:
     """A detail of its own, visible but mostly small."""
-    return DetailData((0.0625, 0.03125), blocks(n, size, most))
+    return DetailData((0.0625, 0.03125), blocks(n, size, most), moving=moving)
 
 
-def more_detail(n: Numbers, before: DetailData, size: tuple[int, int] = SIZE) -> DetailData:
+def more_detail(n: Numbers, before: DetailData, size: tuple[int, int] = SIZE, moving: bool = True) -> DetailData:
     """What goes on from the detail before: three quarters of the blocks, a few of them changed."""
     kept = np.where(n.below(4, *before.symbols.shape[1:3]) > 0, 1, 0)
     change = np.where(kept[..., None] & (n.below(3, *kept.shape) > 0)[..., None], 0, blocks(n, size, 6))
-    return DetailData(before.steps, before.symbols * kept[..., None] + change, kept)
+    return DetailData(before.steps, before.symbols * kept[..., None] + change, kept, moving)
 
 
 def field(n: Numbers, grid2: GridRecord, grid3: GridRecord, frequencies: int, hidden: int, step: float) -> FieldRecord:

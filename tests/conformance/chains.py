@@ -239,9 +239,9 @@ def changes() -> Vector:
 
 @vector
 def detailed() -> Vector:
-    """A detail: alone, without Gaussians, after one, going on from one; among all other tools; 37 x 21 pixels."""
+    """Details of both types: alone, without Gaussians, after one, going on from one; with all tools; 37 x 21 pixels."""
     n, size = Numbers(32), (37, 21)
-    sequence = header(18, size, max_gop_frames=4, max_entry_distance=14)
+    sequence = header(30, size, max_gop_frames=4, max_entry_distance=14)
     blending = {"blend_mode": BLEND_NORMALISED, "background": (0.25, 0.5, 0.375), "blend_epsilon": 0.0625}
 
     def alone(first: int, frames: int, count: int, **tools: Any) -> GopRecord:
@@ -262,6 +262,17 @@ def detailed() -> Vector:
         alone(13, 2, 8, detail=detail(n, size)),
         alone(15, 1, 8),
         alone(16, 2, 8, detail=detail(n, size)),
+    ):
+        gops.append(follow(n, sequence, gops[-1], fresh, every(1)))
+    gops.append(plain(n, 18, 2, 20, size, motion=motion(n, 20, 1), detail=detail(n, size, moving=False), **blending))
+    still = detail(n, size, moving=False)
+    gops.append(alone(20, 4, 40, detail=still, camera=camera(n, 4), field=small))
+    moves = more_detail(n, still, size)
+    stops = more_detail(n, moves, size, moving=False)
+    for fresh in (
+        alone(24, 2, 10, detail=moves, camera=camera(n, 2)),
+        alone(26, 3, 10, detail=stops, field=small),
+        alone(29, 1, 0, detail=more_detail(n, stops, size, moving=False)),
     ):
         gops.append(follow(n, sequence, gops[-1], fresh, every(1)))
     return sequence, gops

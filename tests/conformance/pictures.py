@@ -32,9 +32,10 @@ def _drawn(params: GopParameters, header: SequenceHeader, position: float, backe
     g = renderer.gaussians(position)
     if params.detail is not None:
         picture = detail_picture(params.detail, size, YCC_TO_RGB).astype(g.mean.dtype)
-        background, moved = np.asarray(params.background, np.float32), renderer.moved(g, position)
-        drawing = g, moved, size, background, params.blend_epsilon
-        image = Detail(picture, (1.0, 1.0), (0.0, 0.0)).blend(*drawing, threads=1, backend=backend)
+        moved = renderer.moved(g, position) if params.detail_moving else None
+        drawing = g, moved, size, np.asarray(params.background, np.float32), params.blend_epsilon
+        detail = Detail(picture, params.detail_moving, (1.0, 1.0), (0.0, 0.0))
+        image = detail.blend(*drawing, threads=1, backend=backend)
         return np.clip(image.astype(np.float64), 0, 1).transpose(1, 2, 0)
     if g.mean.dtype == np.float64:
         return finished(reference.rasterize(g.mean, g.conic, g.feature, size), params)

@@ -34,6 +34,7 @@ from gscodec.format.records import (
 )
 
 FRACTION_BITS, MARGIN = 2, 16
+DETAILS = {"detail", "still detail"}
 PAPER_FIELD = (8, 10, 128, (2, 4))  # levels, log2 of the table, width, features of the 2D and 3D grids
 
 
@@ -56,7 +57,7 @@ def make_gop(
     field_layout: tuple[int, int, int, tuple[int, int]] = (3, 6, 16, (2, 2)),
 ) -> GopRecord:
     """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field,
-    alive (windows that are open all the time), camera, detail (which needs normalised).
+    alive (windows that are open all the time), camera, detail or still detail (which need normalised).
 
     `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight. `field_layout`:
     see PAPER_FIELD.
@@ -81,7 +82,7 @@ def make_gop(
         window=_window(values, frame_count, "alive" in tools) if {"window", "alive"} & set(tools) else None,
         field=make_field(rng, *field_layout) if "field" in tools else None,
         camera=_camera(rng, frame_count) if "camera" in tools else None,
-        detail=make_detail(rng, header) if "detail" in tools else None,
+        detail=make_detail(rng, header, "detail" in tools) if DETAILS & set(tools) else None,
     )
 
 
@@ -135,12 +136,13 @@ def _camera(rng: np.random.Generator, frame_count: int) -> CameraData:
     return CameraData(4, 10, np.round(rng.normal(0, 1, (frame_count, CAMERA_VALUES)) * spread).astype(np.int64))
 
 
-def make_detail(rng: np.random.Generator, header: SequenceHeader) -> DetailData:
+def make_detail(rng: np.random.Generator, header: SequenceHeader, moving: bool) -> DetailData:
     """A few coefficients in most blocks, smaller and fewer from frequency to frequency: some tenths of white."""
     shape = DETAIL_COMPONENTS, *block_grid(header), 64
     fading = np.exp(-np.arange(64) / 12)
     there = rng.random(shape) < 0.6 * fading
-    return DetailData((0.02, 0.025), np.round(rng.normal(0, 20 * fading, shape)).astype(np.int32) * there)
+    symbols = np.round(rng.normal(0, 20 * fading, shape)).astype(np.int32) * there
+    return DetailData((0.02, 0.025), symbols, moving=moving)
 
 
 def make_field(

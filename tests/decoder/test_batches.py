@@ -26,6 +26,7 @@ TOOLS = [
     ("field", "normalised", "window", "motion", "drift", "log", "ycc", "energy", "camera"),
     ("detail", "normalised"),
     ("detail", "field", "normalised", "window", "motion", "camera"),
+    ("still detail", "field", "normalised", "window", "motion", "camera"),
 ]
 
 
@@ -57,7 +58,7 @@ def test_every_frame_is_the_same_in_any_batch(tools, monkeypatch):
     np.testing.assert_array_equal(np.stack(list(decoder_of(data).host_frames(range(FRAMES), FRAMES - 1))), expected)
 
 
-@pytest.mark.parametrize("tools", [(), ("detail",)], ids=["plain", "detail"])
+@pytest.mark.parametrize("tools", [(), ("detail",), ("still detail",)], ids=["plain", "detail", "still detail"])
 @pytest.mark.parametrize("gaussians", [0, 1])
 def test_hardly_any_gaussians(gaussians, tools):
     data = clip("field", "window", "normalised", *tools, gaussians=gaussians)
@@ -75,10 +76,21 @@ def test_paper_field_in_batches():
 
 
 ALL = "field", "motion", "window", "normalised", "camera"
+MOVING = ["_forward", "sub", "mul", "nan_to_num", "constant_pad_nd", "_forward", "_detail"]
+ROUNDING = ["clamp", "nan_to_num", "mul", "add", "_to_copy", "_to_copy", "copy_"]
 
 
-@pytest.mark.parametrize("tools", [ALL, (), (*ALL, "detail")], ids=["all", "plain", "detail"])
-def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools):
+@pytest.mark.parametrize(
+    ("tools", "drawing"),
+    [
+        (ALL, ["_forward"]),
+        ((), ["_forward"]),
+        ((*ALL, "detail"), [*MOVING, *ROUNDING]),
+        ((*ALL, "still detail"), ["_forward", "zeros_like", "_detail", *ROUNDING]),
+    ],
+    ids=["all", "plain", "detail", "still detail"],
+)
+def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools, drawing):
     from tests.kernels.launches import started
 
     gpu = decoder_of(clip(*tools))
@@ -91,9 +103,7 @@ def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools):
     assert lists[0] == lists[1] == lists[2]
     kernels = ["_encode", "_heads"] * ("field" in tools) + ["_place", "_boxes", "cumsum", "sum", "cat"]
     binning = ["_pairs", "sort", "arange", "searchsorted", "index"]
-    moved = ["sub", "mul", "nan_to_num", "constant_pad_nd", "_forward", "_forward", "_detail"]
-    rounding = ["clamp", "nan_to_num", "mul", "add", "_to_copy", "_to_copy", "copy_"]
-    assert lists[0] == [*kernels, *binning, *([*moved, *rounding] if "detail" in tools else ["_forward"])]
+    assert lists[0] == [*kernels, *binning, *drawing]
 
 
 def test_a_batch_holds_no_more_than_its_share_of_memory(monkeypatch):
@@ -112,8 +122,12 @@ def test_a_batch_holds_no_more_than_its_share_of_memory(monkeypatch):
     assert [len(batch) for batch in gpu.batches(range(FRAMES), FRAMES - 1)] == [3, 2, 2]
 
 
-@pytest.mark.parametrize("tools", [(), ("normalised", "detail")], ids=["plain", "detail"])
-def test_a_batch_of_too_many_pairs_is_drawn_in_parts(tools, monkeypatch):
+@pytest.mark.parametrize(
+    ("tools", "times"),
+    [((), 1), (("normalised", "detail"), 2), (("normalised", "still detail"), 1)],  # also how far Gaussians have gone
+    ids=["plain", "detail", "still detail"],
+)
+def test_a_batch_of_too_many_pairs_is_drawn_in_parts(tools, times, monkeypatch):
     from gscodec.kernels.triton import raster
 
     data, name = clip("window", "field", *tools), "rasterize" if tools else "render_rgb8"
@@ -122,7 +136,7 @@ def test_a_batch_of_too_many_pairs_is_drawn_in_parts(tools, monkeypatch):
     monkeypatch.setattr(raster, name, lambda *given: drawn.append(given[1].frames) or draw(*given))
     monkeypatch.setattr("gscodec_cli.decoder.device.PAIR_BYTES", 1 << 30)
     np.testing.assert_array_equal(decoder_of(data).draw(range(FRAMES)).cpu().numpy(), expected)
-    assert drawn == [1] * FRAMES * (2 if tools else 1)  # with detail once more, for how far Gaussians have gone
+    assert drawn == [1] * FRAMES * times
 
 
 def test_the_next_batch_is_begun_before_one_is_drawn(monkeypatch):

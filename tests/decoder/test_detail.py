@@ -32,8 +32,11 @@ SETS = [
     ("normalised", "detail"),
     ("normalised", "detail", "motion", "window"),
     ("normalised", "detail", "motion", "drift", "window", "log", "ycc", "energy", "field", "camera"),
+    ("normalised", "still detail", "motion", "window"),
+    ("normalised", "still detail", "motion", "drift", "window", "log", "ycc", "energy", "field", "camera"),
 ]
-STILL = ("normalised", "detail")
+UNMOVED = ("normalised", "detail")
+BOTH = pytest.mark.parametrize("tools", [SETS[1], SETS[3]], ids=["moving", "still"])
 SIZE = 44, 29  # neither side is whole blocks
 # Row by row of a block, the place of each coefficient in the file (ITU-T T.81, figure A.6).
 TABLE = """
@@ -63,7 +66,7 @@ def plain(params: GopParameters, position: float, view: View | None = None) -> n
     total, shift, weights = np.zeros((height, width, 3)), np.zeros((height, width, 2)), np.zeros((height, width))
     for n in range(params.gaussian_count):
         mean, chol, rgb, r = gaussian_at(params, n, position, SIZE)
-        gone = (mean - gaussian_at(params, n, home, SIZE)[0]) * scale
+        gone = (mean - gaussian_at(params, n, home, SIZE)[0]) * scale * params.detail_moving
         inverse = np.linalg.inv(np.diag(scale) @ chol)
         z = np.einsum("ab,bhw->ahw", inverse, np.stack([x - mean[0] * scale[0], y - mean[1] * scale[1]]))
         sigma = 0.5 * (z * z).sum(0)
@@ -106,7 +109,7 @@ def test_the_picture_is_the_inverse_cosine_transform(rows, columns, size):
 
 def test_a_renderer_has_the_picture_as_kernels_take_it(monkeypatch):
     """So that no frame converts it."""
-    params, header = gop(STILL)
+    params, header = gop(UNMOVED)
     seen, blend = [], kernels.blend_detail
     monkeypatch.setattr(detail, "blend_detail", lambda *given, **more: seen.append(given[2]) or blend(*given, **more))
     renderer = GopRenderer(params, header, backend="cpu")
@@ -118,7 +121,7 @@ def test_a_renderer_has_the_picture_as_kernels_take_it(monkeypatch):
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("tools", SETS, ids=["still", "moving", "all"])
+@pytest.mark.parametrize("tools", SETS, ids=["unmoved", "moving", "all", "still", "all still"])
 @pytest.mark.parametrize("position", [-0.5, 0, 3, 4.75])
 def test_every_engine_draws_what_the_specification_says(tools, engine, position):
     params, header = gop(tools)
@@ -129,17 +132,19 @@ def test_every_engine_draws_what_the_specification_says(tools, engine, position)
     assert (np.abs(GopRenderer(params, header, backend="reference").render(position) - expected) < 0.5 + 1e-6).all()
 
 
+@BOTH
 @pytest.mark.parametrize("engine", ["cpu", "reference"])
-def test_detail_changes_pictures(engine):
-    params, header = gop(SETS[1])
+def test_detail_changes_pictures(engine, tools):
+    params, header = gop(tools)
     bare = GopRenderer(replace(params, detail=None), header, backend=engine).render(1)
     assert np.abs(GopRenderer(params, header, backend=engine).render(1).astype(int) - bare).mean() > 10
 
 
+@BOTH
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize("crop", [(0, 0, 1, 1), (5, 3, 20, 17), (43, 0, 1, 29)])
-def test_a_part_is_the_cut_of_the_whole(engine, crop):
-    params, header = gop(SETS[1])
+def test_a_part_is_the_cut_of_the_whole(engine, crop, tools):
+    params, header = gop(tools)
     x, y, width, height = crop
     whole = GopRenderer(params, header, backend=engine).render(1)[y : y + height, x : x + width]
     part = GopRenderer(params, header, backend=engine, view=View(SIZE, crop)).render(1)
@@ -147,12 +152,13 @@ def test_a_part_is_the_cut_of_the_whole(engine, crop):
     assert np.abs(part.astype(int) - whole).max() <= 1
 
 
+@BOTH
 @pytest.mark.parametrize("engine", ENGINES)
 @pytest.mark.parametrize(
     "view", [View((88, 58), (0, 0, 88, 58)), View((88, 58), (31, 7, 40, 50)), View((20, 31), (0, 0, 20, 31))]
 )
-def test_other_sizes_are_drawn_by_the_same_rule(engine, view):
-    params, header = gop(SETS[1])
+def test_other_sizes_are_drawn_by_the_same_rule(engine, view, tools):
+    params, header = gop(tools)
     drawn = GopRenderer(params, header, backend=engine, view=view).render(1)
     assert (np.abs(drawn - plain(params, 1, view) * 255) < 0.52).all()
 
@@ -165,17 +171,32 @@ def test_twice_the_size_is_near_the_enlarged_picture():
     assert np.abs(again - small).mean() < 6  # 255 is white; without its detail the picture is 20 off
 
 
+def as_it_is(renderer: GopRenderer, position: float, engine: str) -> np.ndarray:
+    """[h, w, 3] in 0..1: what the Gaussians draw at a position, and pixel by pixel the detail."""
+    g = renderer.gaussians(position)
+    sums = rasterize(g.mean, g.conic, g.feature, renderer.view.shape, backend=engine)
+    image = renderer.blended(sums.astype(g.mean.dtype)).transpose(1, 2, 0) + renderer.prepared().detail.picture
+    return np.clip(image, 0, 1)
+
+
 @pytest.mark.parametrize("engine", ["cpu", "reference"])
 def test_what_does_not_move_has_its_detail_as_it_is_in_every_frame(engine):
-    params, header = gop(STILL)
+    params, header = gop(UNMOVED)
     renderer = GopRenderer(params, header, backend=engine)
-    g, detail = renderer.gaussians(0), renderer.prepared().detail
-    sums = rasterize(g.mean, g.conic, g.feature, renderer.view.shape, backend=engine)
-    image = renderer.blended(sums.astype(g.mean.dtype)).transpose(1, 2, 0) + detail.picture
-    expected = np.clip(image, 0, 1) * 255
     frames = [renderer.render(position) for position in range(6)]
-    assert (np.abs(frames[0] - expected) < 0.5 + 1e-3).all()
+    assert (np.abs(frames[0] - as_it_is(renderer, 0, engine) * 255) < 0.5 + 1e-3).all()
     assert len({frame.tobytes() for frame in frames}) == 1
+
+
+@pytest.mark.parametrize("engine", [*ENGINES, "reference"])
+def test_still_detail_is_as_it_is_while_the_gaussians_move(engine, monkeypatch):
+    params, header = gop(SETS[4])
+    monkeypatch.setattr(GopRenderer, "moved", None)  # is not called
+    renderer = GopRenderer(params, header, backend=engine)
+    frames = [renderer.render(position) for position in range(6)]
+    for position, frame in enumerate(frames):
+        assert (np.abs(frame - as_it_is(renderer, position, engine) * 255) < 0.5 + 1e-3).all()
+    assert len({frame.tobytes() for frame in frames}) == 6
 
 
 def test_gaussians_outside_their_life_in_the_home_frame_take_detail_along():
@@ -187,9 +208,10 @@ def test_gaussians_outside_their_life_in_the_home_frame_take_detail_along():
         assert (np.abs(drawn - plain(params, position) * 255) < 0.52).all()
 
 
+@pytest.mark.parametrize("tools", [SETS[2], SETS[4]], ids=["moving", "still"])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ENGINES[1].marks)])
-def test_any_order_gives_the_same_frames(device):
-    data = make_file(make_header(*SIZE, 7, max_gop_frames=4), 40, SETS[2])
+def test_any_order_gives_the_same_frames(device, tools):
+    data = make_file(make_header(*SIZE, 7, max_gop_frames=4), 40, tools)
     with VideoDecoder(data, output="numpy", device=device) as decoder:
         frames = list(decoder)
     with VideoDecoder(data, output="numpy", device=device) as decoder:
@@ -199,9 +221,10 @@ def test_any_order_gives_the_same_frames(device):
     assert np.abs(np.stack(frames).astype(int) - cpu).max() <= 1
 
 
+@BOTH
 @pytest.mark.parametrize("engine", [*ENGINES, "reference"])
-def test_frames_of_ten_bits(engine):
-    params, header = gop(SETS[1], bit_depth=10)
+def test_frames_of_ten_bits(engine, tools):
+    params, header = gop(tools, bit_depth=10)
     drawn, out = GopRenderer(params, header, backend=engine).render(1), np.empty((29, 44, 3), np.uint16)
     assert drawn.dtype == np.uint16
     assert np.abs(drawn - plain(params, 1) * 65535).max() <= 65535 * 2**-13
@@ -209,10 +232,11 @@ def test_frames_of_ten_bits(engine):
     np.testing.assert_array_equal(out, drawn)
 
 
-def test_batches_of_ten_bits():
+@BOTH
+def test_batches_of_ten_bits(tools):
     if not GPU.available:
         pytest.skip(GPU.reason)
-    data = make_file(make_header(*SIZE, 3, bit_depth=10), 40, SETS[1])
+    data = make_file(make_header(*SIZE, 3, bit_depth=10), 40, tools)
     expected = np.stack(list(VideoDecoder(data, output="numpy")))
     found = VideoDecoder(data, output="numpy", device="cuda")[:]
     assert found.dtype == np.uint16
@@ -220,7 +244,7 @@ def test_batches_of_ten_bits():
 
 
 def test_out_is_filled_and_returned():
-    params, header = gop(STILL)
+    params, header = gop(UNMOVED)
     renderer, out = GopRenderer(params, header), np.empty((58, 44, 3), np.uint8)[::2]
     assert renderer.render(2, out) is out
     np.testing.assert_array_equal(out, renderer.render(2))
@@ -233,7 +257,7 @@ def test_the_number_of_threads_changes_nothing():
 
 def test_memory_is_checked_before_the_picture_is_made(monkeypatch):
     header = make_header(640, 400, 1)
-    params = dequantise(make_gop(header, 0, 1, 5, tools=STILL), header)
+    params = dequantise(make_gop(header, 0, 1, 5, tools=UNMOVED), header)
     bare = Limits(memory=8 << 20)
     GopRenderer(replace(params, detail=None), header, limits=bare).render(0)
     with monkeypatch.context() as patch, pytest.raises(LimitError, match="--limit-memory"):
@@ -244,7 +268,7 @@ def test_memory_is_checked_before_the_picture_is_made(monkeypatch):
 
 def test_the_picture_takes_no_more_memory_than_is_counted():
     header = make_header(640, 400, 1)
-    params = dequantise(make_gop(header, 0, 1, 5, tools=STILL), header)
+    params = dequantise(make_gop(header, 0, 1, 5, tools=UNMOVED), header)
     tracemalloc.start()
     try:
         detail_picture(params.detail, (400, 640), YCC_TO_RGB)
@@ -255,9 +279,10 @@ def test_the_picture_takes_no_more_memory_than_is_counted():
     assert most + 24 * 640 * 400 < reconstruct.DETAIL_BYTES * 640 * 400 + 6 * strip  # beside symbols and coefficients
 
 
+@BOTH
 @pytest.mark.parametrize("engine", ["cpu", "reference"])
-def test_numbers_that_overflow_warn_of_nothing(engine):
-    params, header = gop(SETS[1])
+def test_numbers_that_overflow_warn_of_nothing(engine, tools):
+    params, header = gop(tools)
     for changed in ({"detail": np.full_like(params.detail, 3e38)}, {"motion": np.full_like(params.motion, 3e38)}):
         drawn = GopRenderer(replace(params, **changed), header, backend=engine).render(5)
         assert drawn.shape == (29, 44, 3)

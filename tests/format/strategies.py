@@ -153,16 +153,16 @@ def has_room(header: SequenceHeader) -> bool:
 
 @st.composite
 def details(draw: st.DrawFn, header: SequenceHeader, before: DetailData | None = None) -> DetailData:
-    """Any detail; one that goes on from `before`."""
+    """Any detail of either type; one that goes on from `before`."""
     rows, columns = -(-header.height // 8), -(-header.width // 8)
     limit = st.one_of(st.integers(-2, 2), st.integers(-(1 << 30), 1 << 30))
     symbols = draw(arrays((3, rows, columns, 64), limit))
     symbols[..., draw(st.integers(0, 64)) :] = 0
     if before is None:
-        return DetailData((draw(positive_f32s), draw(positive_f32s)), symbols)
+        return DetailData((draw(positive_f32s), draw(positive_f32s)), symbols, moving=draw(st.booleans()))
     kept = draw(arrays((rows, columns), st.integers(0, 1)))
     near = (before.symbols * kept[..., None] + symbols).clip(LOWEST, HIGHEST)
-    return DetailData(before.steps, near, kept)
+    return DetailData(before.steps, near, kept, draw(st.booleans()))
 
 
 @st.composite

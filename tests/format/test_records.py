@@ -143,6 +143,16 @@ def test_what_goes_on_from_a_detail_keeps_its_steps() -> None:
         write_gop(replace(gop, detail=replace(gop.detail, steps=(1.0, 2.0))), header, before)
 
 
+def test_both_types_of_detail_are_coded_alike() -> None:
+    header, (gop, *_) = VECTORS["detailed"]()
+    assert gop.detail
+    still = replace(gop, detail=replace(gop.detail, moving=False))
+    first, second = (write_gop(record, header)[0] for record in (gop, still))
+    assert [(a, b) for a, b in zip(first, second, strict=True) if a != b] == [(1, 2)]
+    assert read_gop_header(second, header).detail_type == 2
+    assert [dequantise(record).detail_moving for record in (gop, still)] == [True, False]
+
+
 def test_memory_of_a_detail_is_asked_for_before_it_is_read() -> None:
     header, (gop, *_) = VECTORS["detailed"]()
     payload, _ = write_gop(gop, header)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The detail of a GoP: what its Gaussians leave out in all frames, moved back to one, as blocks worth their bits.
+"""The detail of a GoP: what its Gaussians leave out in all frames, in place or moved back to one of them.
 
 Takes Gaussians as they will be decoded and the frames; gives integers. Works in the computer's memory wherever the
 Gaussians are trained. Must not import the verbs.
@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,24 +19,21 @@ from torch import Tensor
 from torch.nn.functional import grid_sample, pad
 
 from gscodec.format.dequant import detail_values
-from gscodec.format.detail import BLOCK, detail_data
+from gscodec.format.detail import detail_data
 from gscodec.format.records import DetailData, SequenceHeader
 from gscodec.format.schema import FieldStream
-from gscodec.kernels import rasterize
-from gscodec_cli.decoder.detail import BASIS, ZIGZAG, detail_picture
+from gscodec.kernels import Gaussians2D, rasterize
+from gscodec_cli.decoder.detail import detail_picture
 from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer
+from gscodec_cli.encoder.blocks import Floats, code_detail
 from gscodec_cli.encoder.trainer import unit_range
 
-Floats = NDArray[np.float32]
 ROUNDS = 2  # of averaging what is left: the pixels of one place do not lie on each other exactly
 STEP = 2.7  # of a quantiser whose error falls by the slope for one bit more (H.264: lambda = 0.85 * 2^((QP - 12) / 3))
 # Squared error of a frame for one bit: half its error over the GoP's bits where the error falls with the root of the
 # bits, and half as much again, since Gaussians that are trained on make up for some of what the detail brings.
 SLOPE = 0.75
-DEAD = 0.3  # what of a step is rounded up
 TRIES, NEAR = 6, 0.97  # of coding a detail in the bits it may take; what share of them is near enough
-PASSES = 4  # of counting what symbols cost and choosing those worth it
-LARGEST = 15  # symbols from here on cost alike
 KEPT_BYTES = 1 << 30  # of what all frames miss, and where; more than that is made anew each time
 
 
@@ -48,32 +44,34 @@ class Frames:
     renderer: GopRenderer  # without detail
     pictures: NDArray
     threads: int
-    _kept: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict, init=False, repr=False)
+    _kept: dict[tuple[str, int], Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def wanted(self, t: int) -> Tensor:
         """Frame `t`, float32 [3, H, W] in 0..1."""
         return unit_range(torch.from_numpy(np.ascontiguousarray(self.pictures[t].transpose(2, 0, 1))))
 
-    def missing(self, t: int) -> tuple[Tensor, Tensor]:
-        """What frame `t` misses [3, H, W], in 0..1, and the places of its pixels in the detail: see `_sampled`."""
-        if t not in self._kept:
-            found = self._missing(t)
-            if len(self.pictures) * sum(tensor.nbytes for tensor in found) > KEPT_BYTES:
-                return found
-            self._kept[t] = found
-        return self._kept[t]
+    def missing(self, t: int) -> Tensor:
+        """What frame `t` misses, [3, H, W] in 0..1."""
+        return self._keep("missing", t, self._missing)
+
+    def places(self, t: int) -> Tensor:
+        """[H, W, 2]: where the pixels of frame `t` are in a detail that moves, as `_sampled` has it."""
+        return self._keep("places", t, self._places)
+
+    def sampled(self, picture: Tensor, t: int, moving: bool) -> Tensor:
+        """What frame `t` shows of the `picture` [C, H, W] of a detail that is `moving` or stays in place."""
+        return _sampled(picture, self.places(t)) if moving else picture
 
     @cached_property
     def error(self) -> float:
         """Squared error of a frame without detail, on average."""
-        return sum(float(self.missing(t)[0].square().sum()) for t in range(len(self.pictures))) / len(self.pictures)
+        return sum(float(self.missing(t).square().sum()) for t in range(len(self.pictures))) / len(self.pictures)
 
     def gain(self, detail: DetailData) -> float:
         """By how many dB the frames' mean squared error is less with a detail."""
         planes, rest = self.planes(detail), 0.0
         for t in range(len(self.pictures)):
-            missing, places = self.missing(t)
-            rest += float((missing - _sampled(planes, places)).square().sum())
+            rest += float((self.missing(t) - self.sampled(planes, t, detail.moving)).square().sum())
         return 10 * math.log10(max(self.error, 1e-12) * len(self.pictures) / max(rest, 1e-12))
 
     def planes(self, detail: DetailData) -> Tensor:
@@ -81,18 +79,51 @@ class Frames:
         picture = detail_picture(detail_values(detail), self.renderer.view.shape, YCC_TO_RGB)
         return torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1), np.float32))
 
-    def _missing(self, t: int) -> tuple[Tensor, Tensor]:
+    def _keep(self, what: str, t: int, make: Callable[[int], Tensor]) -> Tensor:
+        if (what, t) not in self._kept:
+            found = make(t)
+            if len(self.pictures) * 2 * found.nbytes > KEPT_BYTES:
+                return found
+            self._kept[what, t] = found
+        return self._kept[what, t]
+
+    def _sums(self, g: Gaussians2D, feature: NDArray) -> NDArray:
+        return rasterize(g.mean, g.conic, feature, self.renderer.view.shape, threads=self.threads)
+
+    def _missing(self, t: int) -> Tensor:
+        g = self.renderer.gaussians(float(t))
+        return self.wanted(t) - torch.from_numpy(self.renderer.blended(self._sums(g, g.feature))).clamp_(0, 1)
+
+    def _places(self, t: int) -> Tensor:
         g = self.renderer.gaussians(float(t))
         height, width = size = self.renderer.view.shape
-        drawn = rasterize(g.mean, g.conic, g.feature, size, threads=self.threads)
-        moved = rasterize(g.mean, g.conic, self.renderer.moved(g, float(t)), size, threads=self.threads)
-        weight = drawn[3] + np.float32(self.renderer.epsilon)
+        moved = self._sums(g, self.renderer.moved(g, float(t)))
+        weight = self._sums(g, g.feature)[3] + np.float32(self.renderer.epsilon)
         places = np.empty((height, width, 2), np.float32)
         for axis, at in enumerate((np.arange(width), np.arange(height)[:, None])):
             place = np.nan_to_num(at.astype(np.float32) - moved[axis] / weight)
             places[..., axis] = place * np.float32(2 / max(size[1 - axis] - 1, 1)) - 1
-        colours = torch.from_numpy(self.renderer.blended(drawn)).clamp_(0, 1)
-        return self.wanted(t) - colours, torch.from_numpy(places)
+        return torch.from_numpy(places)
+
+
+def first_detail(
+    frames: Frames, bits: float, header: SequenceHeader, before: DetailData | None, least: float
+) -> DetailData | None:
+    """For a GoP that has none yet: the better of a detail that moves with the Gaussians and one that stays in place.
+
+    See `fit_detail`. None where neither gains `least` dB, and more than Gaussians would bring for its bits if the error
+    fell with one over the bits.
+    """
+    best, most = None, 0.0
+    for moving in (True, False):
+        found = fit_detail(frames, bits, header, before, moving=moving)
+        gain = frames.gain(found) if found else 0.0
+        if gain < least:
+            continue
+        net = gain - 10 * math.log10(1 + detail_bits(header, found, before) / bits)
+        if net > most:
+            best, most = found, net
+    return best
 
 
 def fit_detail(
@@ -101,28 +132,28 @@ def fit_detail(
     header: SequenceHeader,
     before: DetailData | None,
     *,
+    moving: bool = True,
     most: int | None = None,
-    least: float = 0.0,
 ) -> DetailData | None:
-    """The detail that is worth its bits, None where there is none.
+    """The detail that is worth its bits, None where there is none that makes frames better.
 
-    bits: what the whole GoP takes. before: the detail of the GoP that it may go on from. most: bits that it may take.
-    least: dB that it must gain.
+    bits: what the whole GoP takes. before: the detail of the GoP that it may go on from. moving: with the Gaussians, or
+    not at all. most: bits that it may take.
     """
     if frames.error == 0:
         return None
-    picture, seen = _average(frames)
+    picture, seen = _average(frames, moving)
     slope = SLOPE * frames.error / bits
     steps = before.steps if before else (STEP * math.sqrt(slope),) * 2
-    found = code_detail(picture, seen, slope, steps, before)
-    if most is not None and detail_bits(header, found, before) > most:
 
-        def code(dearer: float) -> tuple[DetailData | None, int]:
-            tried = code_detail(picture, seen, slope * dearer, steps, before)
-            return tried, detail_bits(header, tried, before)
+    def code(dearer: float) -> tuple[DetailData | None, int]:
+        found = code_detail(picture, seen, slope * dearer, steps, before, moving=moving)
+        return found, detail_bits(header, found, before)
 
+    found, taken = code(1.0)
+    if most is not None and taken > most:
         found = _within(most, code)
-    return None if found is None or frames.gain(found) < least else found
+    return None if found is None or frames.gain(found) < 0 else found
 
 
 def _within(most: int, code: Callable[[float], tuple[DetailData | None, int]]) -> DetailData | None:
@@ -157,20 +188,23 @@ def without_detail(frames: Frames, detail: DetailData | None) -> NDArray:
     planes = frames.planes(detail)
     rest = np.empty(frames.pictures.shape, np.uint16)
     for t in range(len(rest)):
-        found = frames.wanted(t) - _sampled(planes, frames.missing(t)[1])
+        found = frames.wanted(t) - frames.sampled(planes, t, detail.moving)
         rest[t] = (found * 65535 + 0.5).clamp_(0, 65535).numpy().transpose(1, 2, 0)
     return rest
 
 
-def _average(frames: Frames) -> tuple[Floats, Floats]:
+def _average(frames: Frames, moving: bool) -> tuple[Floats, Floats]:
     """What all frames miss in common [H, W, 3], and how much of the frames sees a pixel of it [H, W]."""
     count, height, width, _ = frames.pictures.shape
+    if not moving:
+        common = torch.stack([frames.missing(t) for t in range(count)]).mean(0)
+        return common.numpy().transpose(1, 2, 0), np.ones((height, width), np.float32)
     picture = torch.zeros((4, height, width), device="cpu")  # and a plane that stays 0
     for _ in range(ROUNDS):
         total = torch.zeros_like(picture)
         for t in range(count):
-            missing, places = frames.missing(t)
-            total += _spread_rest(pad(missing, (0, 0, 0, 0, 0, 1), value=1.0), picture, places)
+            wanted = pad(frames.missing(t), (0, 0, 0, 0, 0, 1), value=1.0)
+            total += _spread_rest(wanted, picture, frames.places(t))
         picture[:3] += total[:3] / (total[3] + 0.5)
     return picture[:3].numpy().transpose(1, 2, 0), (total[3] / count).numpy()
 
@@ -190,73 +224,3 @@ def _spread_rest(wanted: Tensor, picture: Tensor, places: Tensor) -> Tensor:
         found = _sampled(source, places)
         total: Tensor = torch.autograd.grad(found, source, wanted - found.detach())[0]
     return total
-
-
-def code_detail(
-    picture: Floats, seen: Floats, slope: float, steps: tuple[float, ...], before: DetailData | None
-) -> DetailData | None:
-    """Blocks of `picture` [H, W, 3] RGB that are worth their bits; `seen` [H, W]: see `_average`."""
-    wanted = _coefficients(picture @ YCC_TO_RGB.T)
-    share = np.clip(_blocks(seen[..., None], "constant")[0].mean((2, 3)), 0, 1).reshape(-1)
-    _, rows, columns, _ = wanted.shape
-    wanted = wanted.reshape(3, -1, 64)
-    old = None if before is None else before.symbols.reshape(3, -1, 64).astype(np.int64)
-    scale = np.array([steps[0], steps[1], steps[1]])
-
-    def choose(base: NDArray) -> tuple[NDArray, NDArray]:
-        parts = [_choose(wanted[c] / q, base[c], share, slope / q**2) for c, q in enumerate(scale)]
-        worth = np.stack([worth * q**2 for (_, worth), q in zip(parts, scale, strict=True)])
-        return np.stack([part for part, _ in parts]), worth.sum(0)
-
-    symbols, worth = choose(np.zeros_like(wanted))
-    kept = None
-    if old is not None:
-        going_on, worth_more = choose(old)
-        kept = worth_more > worth
-        symbols = np.where(kept[:, None], going_on, symbols)
-    if not symbols.any():
-        return None
-    flags = None if kept is None or not kept.any() else kept.reshape(rows, columns).astype(np.int64)
-    return DetailData(steps, symbols.reshape(3, rows, columns, 64), flags)
-
-
-def _choose(wanted: NDArray, base: NDArray, share: NDArray, slope: float) -> tuple[NDArray, NDArray]:
-    """Symbols [B, 64] for coefficients in steps, coded as differences to `base`, and what each block gains by them.
-
-    share: [B], of the frames that see a block. slope: squared steps worth one bit.
-    """
-    target = wanted - base
-    symbols = np.sign(target) * np.floor(np.abs(target) + DEAD)
-    gain = share[:, None] * (target**2 - (target - symbols) ** 2)
-    carried = share * (wanted**2 - target**2).sum(1)
-    size = np.minimum(np.abs(symbols), LARGEST).astype(np.int64)
-    ends = np.full(len(symbols), 64)
-    for number in range(PASSES):
-        inside = np.arange(64) < ends[:, None]
-        cost = np.zeros(symbols.shape)
-        for k in range(64):
-            counts = np.bincount(size[inside[:, k], k], minlength=LARGEST + 1) + 0.02
-            bits = -np.log2(counts / counts.sum()) + (np.arange(LARGEST + 1) > 0)
-            cost[:, k] = bits[size[:, k]]
-        value = np.concatenate([np.zeros((len(symbols), 1)), np.cumsum(gain - slope * cost, 1)], 1)
-        if number:
-            counts = np.bincount(ends, minlength=65) + 0.02
-            value += slope * np.log2(counts / counts.sum())
-        ends = value.argmax(1)
-    symbols = np.where(np.arange(64) < ends[:, None], symbols, 0)
-    return (symbols + base).astype(np.int64), carried + value.max(1)
-
-
-def _blocks(planes: NDArray, outside: Literal["edge", "constant"] = "edge") -> NDArray:
-    """[H, W, C] as [C, rows, columns, 8, 8]; what lies outside repeats the edge, or is 0."""
-    height, width, count = planes.shape
-    padded = np.pad(planes, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)), mode=outside)
-    rows, columns = padded.shape[0] // BLOCK, padded.shape[1] // BLOCK
-    blocks: NDArray = padded.reshape(rows, BLOCK, columns, BLOCK, count).transpose(4, 0, 2, 1, 3)
-    return blocks
-
-
-def _coefficients(planes: NDArray) -> NDArray:
-    """[C, rows, columns, 64] cosine coefficients of planes [H, W, C], zigzag order."""
-    found = BASIS @ _blocks(planes) @ BASIS.T
-    return found.reshape(*found.shape[:3], 64)[..., ZIGZAG]

@@ -23,7 +23,7 @@ from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder.camera import Scene, scene_of
 from gscodec_cli.encoder.carry import Reference, predicted_model, reference_of
 from gscodec_cli.encoder.compression import Compression
-from gscodec_cli.encoder.detail import Frames, detail_bits, fit_detail, without_detail
+from gscodec_cli.encoder.detail import Frames, detail_bits, first_detail, fit_detail, without_detail
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import Refine, fit_gop
 from gscodec_cli.encoder.hash_field import new_field
@@ -40,7 +40,7 @@ PER_LOAD = 50.0  # bits of a Gaussian, before any has been counted
 FIELD_BITS = 6.0  # per number
 TABLE_BITS = 6_000.0  # tables of a GoP
 UNRATED_SHARE = 0.43  # of the bits that Gaussians take before compression, at the end
-LEAST_GAIN = 0.4  # dB by detail, before compression: where it is less, Gaussians trained on bring more for its bits
+LEAST_GAIN = 0.2  # dB by detail, before compression: where it is less, Gaussians trained on bring more for its bits
 PIXELS_PER_GAUSSIAN = 100.0  # of a GoP's first guess where no bits are given
 
 
@@ -141,9 +141,11 @@ class GopEncoder:
         bits = allowed or self._cost(record_of, reference, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
         trainer.detail = None
         frames = Frames(self._renderer(record_of(trainer)), pictures, self.plan.threads)
-        most = detail_bits(self.header, now, before) if last else None
-        least = LEAST_GAIN if now is None else 0.0
-        found = fit_detail(frames, bits, self.header, before, most=most, least=least)
+        if now is None:
+            found = first_detail(frames, bits, self.header, before, LEAST_GAIN)
+        else:
+            most = detail_bits(self.header, now, before) if last else None
+            found = fit_detail(frames, bits, self.header, before, moving=now.moving, most=most)
         trainer.detail = now if found is None and last else found
         trainer.frames = _planes(without_detail(frames, trainer.detail))
 

@@ -40,7 +40,7 @@ class Tools:
     motion_degree: int
     drift: bool
     camera: bool  # one affine map per frame, where it makes paths straighter
-    detail: bool  # a picture of what the Gaussians leave out, which moves with them
+    detail: bool  # a picture of what the Gaussians leave out, which moves with them or stays in place
     births: bool
     lattice: bool  # a step of training looks at every n-th pixel where Gaussians are wide enough
     field: HashLayout | None

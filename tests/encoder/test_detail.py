@@ -12,7 +12,7 @@ from gscodec.format.dequant import dequantise, detail_values
 from gscodec.format.gop import read_gop, write_gop
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder import detail as module
-from gscodec_cli.encoder.detail import Frames, detail_bits, fit_detail, without_detail
+from gscodec_cli.encoder.detail import Frames, detail_bits, first_detail, fit_detail, without_detail
 from gscodec_cli.metrics.psnr import psnr
 from tests.decoder.synthetic import make_gop, make_header
 
@@ -54,7 +54,10 @@ def moving(t):
 def decoded_psnrs(frames, params, detail):
     """PSNR in dB of each frame without and with the detail."""
     values = None if detail is None else detail_values(detail)
-    drawn = [GopRenderer(replace(params, detail=found), HEADER, threads=1) for found in (None, values)]
+    moving = detail is None or detail.moving
+    drawn = [
+        GopRenderer(replace(params, detail=found, detail_moving=moving), HEADER, threads=1) for found in (None, values)
+    ]
     return [np.mean([psnr(d.render(t), picture) for t, picture in enumerate(frames.pictures)]) for d in drawn]
 
 
@@ -83,7 +86,7 @@ def test_it_takes_no_more_bits_than_it_may():
 def test_nothing_to_find_is_none():
     rng = np.random.default_rng(0)
     noise = rng.normal(0, 0.005, (COUNT, HEADER.height, HEADER.width, 3))
-    assert fit_detail(frames_of(STILL, lambda t: 0 * still(t)), FEW_BITS, HEADER, None, least=0.4) is None
+    assert first_detail(frames_of(STILL, lambda t: 0 * still(t)), FEW_BITS, HEADER, None, 0.4) is None
     assert fit_detail(frames_of(STILL, lambda t: noise[t]), FEW_BITS, HEADER, None) is None
     assert detail_bits(HEADER, None, None) == 0
 
@@ -111,17 +114,18 @@ def test_a_record_with_it_is_read_as_it_was_written():
     assert with_detail == pytest.approx(decoded_psnrs(frames, STILL, first.detail)[1])
 
 
+@pytest.mark.parametrize("moves", [True, False], ids=["with the Gaussians", "in place"])
 @pytest.mark.parametrize("kept", [1 << 30, 0], ids=["kept", "made anew"])
-def test_pictures_without_it_and_it_are_the_pictures(monkeypatch, kept):
+def test_pictures_without_it_and_it_are_the_pictures(monkeypatch, kept, moves):
     monkeypatch.setattr(module, "KEPT_BYTES", kept)
-    frames = frames_of(MOVING, moving)
-    found = fit_detail(frames, BITS, HEADER, None)
+    frames = frames_of(MOVING, moving if moves else still)
+    found = fit_detail(frames, BITS, HEADER, None, moving=moves)
     rest = without_detail(frames, found)
     assert (rest.dtype, rest.shape) == (np.uint16, frames.pictures.shape)
     # What the Gaussians draw with the detail, less what they draw without, is what was taken away.
     for t, picture in enumerate(frames.pictures):
         drawn, bare = (
-            GopRenderer(replace(MOVING, detail=values), HEADER).render(t) / 255
+            GopRenderer(replace(MOVING, detail=values, detail_moving=moves), HEADER).render(t) / 255
             for values in (detail_values(found), None)
         )
         inside = (drawn > 0) & (drawn < 1) & (rest[t] > 0) & (rest[t] < 65535)
@@ -136,4 +140,20 @@ def test_what_gains_less_than_it_must_is_none():
     found = fit_detail(frames, BITS, HEADER, None)
     without, with_detail = decoded_psnrs(frames, STILL, found)
     assert frames.gain(found) == pytest.approx(with_detail - without, abs=1.0)  # decoded frames are rounded
-    assert fit_detail(frames, BITS, HEADER, None, least=frames.gain(found) + 0.01) is None
+    for moving in (True, False):
+        least = frames.gain(fit_detail(frames, BITS, HEADER, None, moving=moving)) - 0.01
+        assert first_detail(frames, BITS, HEADER, None, least) is not None
+    best = first_detail(frames, BITS, HEADER, None, 0.0)
+    assert first_detail(frames, BITS, HEADER, None, frames.gain(best) + 0.5) is None
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["with the Gaussians", "in place"])
+def test_it_moves_where_the_texture_does(moves):
+    """Gaussians that move, over a texture that goes with them or stays where it is."""
+    frames = frames_of(MOVING, moving if moves else still)
+    found = first_detail(frames, BITS, HEADER, None, 1.0)
+    assert found.moving == moves
+    without, with_detail = decoded_psnrs(frames, MOVING, found)
+    assert with_detail > without + 6
+    other = fit_detail(frames, BITS, HEADER, None, moving=not moves)
+    assert other is None or frames.gain(other) < frames.gain(found) - 3

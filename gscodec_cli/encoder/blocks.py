@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The blocks of a detail that are worth their bits: cosine coefficients of a picture, chosen by rate and distortion.
+
+Takes a picture and what a bit is worth; gives integers. Must not import the verbs.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gscodec.format.detail import BLOCK
+from gscodec.format.records import DetailData
+from gscodec_cli.decoder.detail import BASIS, ZIGZAG
+from gscodec_cli.decoder.reconstruct import YCC_TO_RGB
+
+Floats = NDArray[np.float32]
+DEAD = 0.3  # what of a step is rounded up
+PASSES = 4  # of counting what symbols cost and choosing those worth it
+LARGEST = 15  # symbols from here on cost alike
+
+
+def code_detail(
+    picture: Floats,
+    seen: Floats,
+    slope: float,
+    steps: tuple[float, ...],
+    before: DetailData | None,
+    *,
+    moving: bool,
+) -> DetailData | None:
+    """Blocks of `picture` [H, W, 3] RGB that are worth their bits; `seen` [H, W]: see `_average`."""
+    wanted = _coefficients(picture @ YCC_TO_RGB.T)
+    share = np.clip(_blocks(seen[..., None], "constant")[0].mean((2, 3)), 0, 1).reshape(-1)
+    _, rows, columns, _ = wanted.shape
+    wanted = wanted.reshape(3, -1, 64)
+    old = None if before is None else before.symbols.reshape(3, -1, 64).astype(np.int64)
+    scale = np.array([steps[0], steps[1], steps[1]])
+
+    def choose(base: NDArray) -> tuple[NDArray, NDArray]:
+        parts = [_choose(wanted[c] / q, base[c], share, slope / q**2) for c, q in enumerate(scale)]
+        worth = np.stack([worth * q**2 for (_, worth), q in zip(parts, scale, strict=True)])
+        return np.stack([part for part, _ in parts]), worth.sum(0)
+
+    symbols, worth = choose(np.zeros_like(wanted))
+    kept = None
+    if old is not None:
+        going_on, worth_more = choose(old)
+        kept = worth_more > worth
+        symbols = np.where(kept[:, None], going_on, symbols)
+    if not symbols.any():
+        return None
+    flags = None if kept is None or not kept.any() else kept.reshape(rows, columns).astype(np.int64)
+    return DetailData(steps, symbols.reshape(3, rows, columns, 64), flags, moving)
+
+
+def _choose(wanted: NDArray, base: NDArray, share: NDArray, slope: float) -> tuple[NDArray, NDArray]:
+    """Symbols [B, 64] for coefficients in steps, coded as differences to `base`, and what each block gains by them.
+
+    share: [B], of the frames that see a block. slope: squared steps worth one bit.
+    """
+    target = wanted - base
+    symbols = np.sign(target) * np.floor(np.abs(target) + DEAD)
+    gain = share[:, None] * (target**2 - (target - symbols) ** 2)
+    carried = share * (wanted**2 - target**2).sum(1)
+    size = np.minimum(np.abs(symbols), LARGEST).astype(np.int64)
+    ends = np.full(len(symbols), 64)
+    for number in range(PASSES):
+        inside = np.arange(64) < ends[:, None]
+        cost = np.zeros(symbols.shape)
+        for k in range(64):
+            counts = np.bincount(size[inside[:, k], k], minlength=LARGEST + 1) + 0.02
+            bits = -np.log2(counts / counts.sum()) + (np.arange(LARGEST + 1) > 0)
+            cost[:, k] = bits[size[:, k]]
+        value = np.concatenate([np.zeros((len(symbols), 1)), np.cumsum(gain - slope * cost, 1)], 1)
+        if number:
+            counts = np.bincount(ends, minlength=65) + 0.02
+            value += slope * np.log2(counts / counts.sum())
+        ends = value.argmax(1)
+    symbols = np.where(np.arange(64) < ends[:, None], symbols, 0)
+    return (symbols + base).astype(np.int64), carried + value.max(1)
+
+
+def _blocks(planes: NDArray, outside: Literal["edge", "constant"] = "edge") -> NDArray:
+    """[H, W, C] as [C, rows, columns, 8, 8]; what lies outside repeats the edge, or is 0."""
+    height, width, count = planes.shape
+    padded = np.pad(planes, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)), mode=outside)
+    rows, columns = padded.shape[0] // BLOCK, padded.shape[1] // BLOCK
+    blocks: NDArray = padded.reshape(rows, BLOCK, columns, BLOCK, count).transpose(4, 0, 2, 1, 3)
+    return blocks
+
+
+def _coefficients(planes: NDArray) -> NDArray:
+    """[C, rows, columns, 64] cosine coefficients of planes [H, W, C], zigzag order."""
+    found = BASIS @ _blocks(planes) @ BASIS.T
+    return found.reshape(*found.shape[:3], 64)[..., ZIGZAG]

@@ -294,6 +294,8 @@ class DetailData(Record):
 
     def __post_init__(self) -> None:
         self._set(steps=_floats(self.steps), symbols=np.ascontiguousarray(self.symbols, dtype=np.int32))
+        if self.kept is not None:
+            self._set(kept=_int64(self.kept))
 
     @property
     def detail_type(self) -> int:

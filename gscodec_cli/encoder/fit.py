@@ -24,16 +24,6 @@ from gscodec_cli.encoder.trainer import Report, Stage, Trainer, unit_range
 if TYPE_CHECKING:
     from gscodec_cli.encoder.rate import Aim
 
-
-class Refine(Protocol):
-    """Gives a trainer the detail that its Gaussians leave out, if that is worth it, and the rest to be trained towards.
-
-    The `last` time it takes no more bits than it has.
-    """
-
-    def __call__(self, trainer: Trainer, *, last: bool = False) -> None: ...
-
-
 KEY_RATE = 2.0  # key frame stage against the joint stage
 TUNE_RATE = 0.2
 BIRTH_ROUNDS = (0.1, 0.25, 0.4)  # of the joint stage
@@ -42,6 +32,15 @@ REPLACED = 0.15  # share of the Gaussians that every round of births replaces, t
 CORRECTION = 0.1  # of the compression stage, after Gaussians were dropped or added to meet a target
 REFINED = 0.82  # of the compression stage: then detail and Gaussians share the bits anew, for the last time
 BIRTH_SHARE = 0.4  # of the Gaussians that are kept for births, where the profile has them
+
+
+class Refine(Protocol):
+    """Gives a trainer the detail that its Gaussians leave out, if that is worth it, and the rest to be trained towards.
+
+    The `last` time it takes no more bits than it has.
+    """
+
+    def __call__(self, trainer: Trainer, *, last: bool = False) -> None: ...
 
 
 def fit_gop(

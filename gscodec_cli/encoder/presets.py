@@ -111,8 +111,8 @@ MAIN = Profile(
         "ultrafast": Effort(60, 300, 500, 3e-2, 5e-3),
         "fast": Effort(200, 1400, 2800, 2.5e-2, 5e-3),
         "medium": Effort(400, 5500, 11000, 2e-2, 4e-3),
-        "slow": Effort(800, 20000, 40000, 2e-2, 3e-3),
-        "veryslow": Effort(1500, 65000, 130000, 1.5e-2, 2e-3),
+        "slow": Effort(700, 11000, 22000, 2e-2, 3e-3),
+        "veryslow": Effort(1000, 28000, 56000, 1.5e-2, 2e-3),
     },
 )
 

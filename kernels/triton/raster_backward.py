@@ -86,12 +86,12 @@ def _backward(
             tl.store(target + 8, dw, here)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["total", "room"])
 def _add_parts(
-    part, end, count, dmean, dconic, dfeature, total,
+    part, end, count, dmean, dconic, dfeature, total, room,
     CHANNELS: tl.constexpr, STRIDE: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
-    """Sum of the parts of each Gaussian, which lie one after the other."""
+    """Sum of the parts of each Gaussian, which lie one after the other; there are no more than `room`."""
     i = tl.program_id(0).to(tl.int64) * GROUP + tl.arange(0, GROUP)
     here = i < total
     pairs = tl.load(count + 4 * i, here, 0)
@@ -101,8 +101,9 @@ def _add_parts(
         value = tl.zeros([GROUP], tl.float32)
         for start in range(0, most, GROUP):
             step = start + tl.arange(0, GROUP)
-            valid = step[None, :] < pairs[:, None]
-            value += tl.sum(tl.load(part + (base[:, None] + step[None, :]) * STRIDE + k, valid, 0.0), 1)
+            place = base[:, None] + step[None, :]
+            valid = (step[None, :] < pairs[:, None]) & (place < room)
+            value += tl.sum(tl.load(part + place * STRIDE + k, valid, 0.0), 1)
         if k < 2:
             tl.store(dmean + 2 * i + k, value, here)
         elif k < 5:
@@ -126,5 +127,6 @@ def rasterize_backward(splats: Splats, bins: Bins, grad: Tensor) -> tuple[Tensor
     launch(_backward, grid, *arrays, *bins.size, bins.columns, bins.tiles, **settings, STRIDE=stride, num_warps=1)
     out = torch.empty_like(splats.mean), torch.empty_like(splats.conic), torch.empty_like(splats.feature)
     grid = (triton.cdiv(total, _GROUP),)
-    launch(_add_parts, grid, part, bins.end, bins.count, *out, total, CHANNELS=channels, STRIDE=stride, GROUP=_GROUP)
+    sizes = total, len(part)
+    launch(_add_parts, grid, part, bins.end, bins.count, *out, *sizes, CHANNELS=channels, STRIDE=stride, GROUP=_GROUP)
     return out

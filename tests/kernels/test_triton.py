@@ -139,6 +139,24 @@ def test_too_little_room_for_pairs_is_told(engine_modules):
     engine_modules["raster"].rasterize(batch, bins)
 
 
+def test_pairs_without_room_have_no_gradient(engine_modules, monkeypatch):
+    splats, backward, size = engine_modules["splats"], engine_modules["raster_backward"], (40, 40)
+    batch = splats.Splats.of(*on_device(*make_scene(1, 30, size).arrays))
+    grad = torch.ones(1, batch.feature.shape[1], *size, device=batch.mean.device)
+    whole = backward.rasterize_backward(batch, splats.bin_splats(batch, size), grad)
+    ends = splats.bin_splats(batch, size).end
+    zeros = torch.zeros
+
+    def before_something_else(rows, columns, **options):
+        return torch.cat([zeros(rows, columns, **options), torch.full((1000, columns), torch.nan, **options)])[:rows]
+
+    monkeypatch.setattr(torch, "zeros", before_something_else)
+    found = backward.rasterize_backward(batch, splats.bin_splats(batch, size, int(ends[9])), grad)
+    for ours, all_of_them in zip(found, whole, strict=True):
+        assert torch.equal(ours[:10], all_of_them[:10])
+        assert not ours[ends > ends[9]].any()
+
+
 def test_boxes_are_those_of_the_reference(engine_modules):
     splats, size = engine_modules["splats"], (45, 77)
     scene = make_scene(6, 200, size)

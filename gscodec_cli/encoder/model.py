@@ -252,6 +252,8 @@ class GopModel:
         """Means [n, 2] or [B, n, 2] px where the `camera` [T, 2, 3] takes them in a frame, or in frames [B]."""
         line = camera.index_select(0, index) if isinstance(index, Tensor) else camera[round(index)]
         away = (mean - self.unit() / 2) * (2 / max(self.size))
+        if on_gpu(mean):
+            away = away.nan_to_num(nan=0.0)  # who takes no part would make the camera's gradient NaN: it is NaN times 0
         return mean + line[..., None, :, 0] + away @ line[..., 1:].mT
 
     def background(self, view: dict[str, Tensor]) -> Tensor:

@@ -278,6 +278,7 @@ def test_a_step_on_several_frames_is_the_mean_of_theirs(monkeypatch, profile, la
     made.frames = made.frames.to(torch.uint16) * 257
     if profile == "main":
         made.model.params["camera"] += 0.3 * torch.randn(FRAMES, 2, 3, generator=generator(6))
+        made.model.params["window"][:2] = torch.tensor([[-9.0, -8.0], [-1.0, 0.2]])  # not there, and not in frame 2
     schedule = Schedule([Look((2, 0), lattice, 1.0)], made.model.size)
     found = {}
     for engine, look in (("cpu", Look((2, 0), lattice, 1.0)), ("triton", schedule.take(schedule.kinds[0]))):

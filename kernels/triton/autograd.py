@@ -2,7 +2,7 @@
 """The functions of `gscodec.kernels.autograd` for tensors on the GPU. Imports torch and triton.
 
 Same names, arguments and gradients; `gscodec.kernels.autograd` comes here when its tensors are on a GPU. Nothing waits
-for the device.
+for the device, except where means have no gradient: what is not a step of training, and is looked at, loses no pairs.
 """
 
 from __future__ import annotations
@@ -24,14 +24,17 @@ from .room import room_for
 from .splats import Splats
 
 
-def binned(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int]) -> tuple[Splats, Bins]:
-    """Gaussians of a frame, or of several, and their pairs, in the room that has been enough for as many before."""
+def binned(mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int], *, wait: bool) -> tuple[Splats, Bins]:
+    """Gaussians of a frame, or of several, and their pairs: in the room that has been enough for as many before, or all
+    of them after a `wait` for their number.
+    """
     splats = Splats.of(mean.detach(), conic.detach(), feature.detach())
     boxes = boxes_of(splats.mean, splats.conic, splats.feature, size)
     if not len(splats.mean):
         return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, 1)
     room = room_for((mean.device, size, len(splats.counts)))
-    return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, room.before(boxes.end[-1]))
+    capacity = room.before(boxes.end[-1], wait=wait)
+    return splats, bin_pairs(boxes, splats.mean, splats.conic, splats.counts, size, capacity)
 
 
 class Rasterize(torch.autograd.Function):
@@ -41,7 +44,7 @@ class Rasterize(torch.autograd.Function):
     def forward(
         ctx: Any, mean: Tensor, conic: Tensor, feature: Tensor, size: tuple[int, int], threads: int = 0
     ) -> Tensor:
-        ctx.found = splats, bins = binned(mean, conic, feature, size)
+        ctx.found = splats, bins = binned(mean, conic, feature, size, wait=not ctx.needs_input_grad[0])
         return raster.rasterize(splats, bins)[0]
 
     @staticmethod
@@ -68,7 +71,8 @@ class SplatLoss(torch.autograd.Function):
         threads: int = 0,
     ) -> Tensor:
         frames = target if target.ndim == 4 else target[None]
-        splats, bins = binned(mean, conic, feature, (frames.shape[2], frames.shape[3]))
+        size = frames.shape[2], frames.shape[3]
+        splats, bins = binned(mean, conic, feature, size, wait=not ctx.needs_input_grad[0])
         errors, *found = raster.splat_loss(splats, bins, background.detach(), frames, epsilon)
         given = mean, conic, feature, background
         ctx.found = [grad.view_as(tensor) for grad, tensor in zip(found, given, strict=True)]

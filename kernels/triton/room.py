@@ -19,21 +19,24 @@ LEAST = 1 << 12
 class Room:
     """How many pairs to make room for.
 
-    The first step waits for its number; after that numbers are copied to the host behind the work, and read when they
-    have arrived. Should the pairs of a step outgrow the room all the same, the Gaussians that come last lose some of
-    theirs until the number has arrived, a few steps later.
+    The first step waits for its number, and so does what must not lose any; after that numbers are copied to the host
+    behind the work, and read when they have arrived. Should the pairs of a step outgrow the room all the same, the
+    Gaussians that come last lose some of theirs until the number has arrived, a few steps later.
     """
 
     def __init__(self) -> None:
         self.capacity = 0
         self._coming: deque[Fetched] = deque()
 
-    def before(self, total: Tensor) -> int:
-        """Room for a step whose number of pairs, a tensor of one number on the device, is `total`."""
+    def before(self, total: Tensor, *, wait: bool = False) -> int:
+        """Room for a step whose number of pairs, a tensor of one number on the device, is `total`.
+
+        wait: until the number is known.
+        """
         if _recording:
             return _recording[-1].given(self, total)
         self.settle()
-        if self.capacity and total.is_cuda:
+        if self.capacity and total.is_cuda and not wait:
             self.expect(total)
         else:
             self._fit(int(total))

@@ -39,7 +39,7 @@ def stand_in() -> None:
     importlib.import_module(package + "launch").INTERPRETED = False
     for name in MODULES:
         importlib.import_module(package + name).launch = lambda *arguments, **settings: None
-    importlib.import_module(package + "room").Room.before = lambda self, total: 1000
+    importlib.import_module(package + "room").Room.before = lambda self, total, wait: 1000
     adam = torch.optim.Adam
 
     def plain_adam(groups: Any, fused: bool, capturable: bool, **options: Any) -> torch.optim.Optimizer:

@@ -227,7 +227,7 @@ def test_all_frames_come_before_any_comes_again():
 
 def test_several_frames_take_as_many_launches_as_one_and_nothing_waits(on_gpu, monkeypatch):
     made, stage, counts = trainer_of("main", drift=True), Stage("joint", 1, 1.0, coding=Coding.NOISE), {}
-    monkeypatch.setattr("gscodec.kernels.triton.room.Room.before", lambda room, total: 1000)
+    monkeypatch.setattr("gscodec.kernels.triton.room.Room.before", lambda room, total, wait: 1000)
     made.compression, made.mse = Compression(made.model, made.generator), torch.tensor(1.0)
     made.compression.prepare(stage.coding)
     optimiser = made._optimiser(stage)
@@ -239,6 +239,19 @@ def test_several_frames_take_as_many_launches_as_one_and_nothing_waits(on_gpu, m
         assert counts[frames] == names
     one, three = map(len, counts.values())
     assert 200 < one <= three <= one + 3  # the parts of each frame are summed
+
+
+def test_what_is_no_step_waits_until_there_is_room_for_all(on_gpu, monkeypatch):
+    from gscodec.kernels.triton.room import Room
+
+    waits, before = [], Room.before
+    monkeypatch.setattr(Room, "before", lambda room, total, wait: waits.append(wait) or before(room, total, wait=wait))
+    made = trainer_of("main", field=False)
+    made.run(Stage("joint", 2, 1.0), 0, 2)
+    made.importance()
+    made.psnr()
+    made.add(2, range(FRAMES))
+    assert waits == [False] * 2 + [True] * 3 * FRAMES
 
 
 class Late:

@@ -33,12 +33,22 @@ class CudaGraph:
 
     def __init__(self, step: Callable[[], None], pool: Any) -> None:
         self._graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self._graph, pool=pool, stream=torch.cuda.current_stream()):
-            step()
+        try:
+            with torch.cuda.graph(self._graph, pool=pool, stream=torch.cuda.current_stream()):
+                step()
+        except BaseException:
+            _leave_recording()
+            raise
 
     def replay(self) -> None:
         """Start all that was recorded."""
         self._graph.replay()
+
+
+def _leave_recording() -> None:
+    """Let the random numbers go on: torch's generator may still take itself for recorded after a failure."""
+    numbers = torch.cuda.default_generators[torch.cuda.current_device()]
+    numbers.graphsafe_set_state(numbers.clone_state())
 
 
 def recorder(device: torch.device) -> Callable[[Callable[[], None]], Graph] | None:
@@ -67,15 +77,17 @@ class Replays:
         self._step, self._record, self._undo = step, record, undo
         self._begun: set[Hashable] = set()
         self._graphs: dict[Hashable, tuple[Graph, Recording]] = {}
+        self._outgrown: dict[Hashable, Graph] = {}  # kept until the next is there: memory without a graph is given up
         self._count = 0
 
     def run(self, kind: Hashable) -> None:
         """One step."""
         if kind in self._graphs and not self._graphs[kind][1].enough():
-            del self._graphs[kind]
+            self._outgrown[kind], _ = self._graphs.pop(kind)
             self._begun.discard(kind)
         if kind in self._begun and kind not in self._graphs and self._record:
             self._graphs |= self._recorded(kind)
+            self._outgrown.pop(kind, None)
         if kind not in self._graphs:
             self._step(kind)
             self._begun.add(kind)

@@ -6,6 +6,7 @@ a GPU, and a tape in place of its graphs.
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from gscodec_cli.encoder.init import key_frame_model
 from gscodec_cli.encoder.lattice import Lattice
 from gscodec_cli.encoder.model import Carried, norm
 from gscodec_cli.encoder.options import EncodeOptions, resolve
-from gscodec_cli.encoder.replay import LOOKED, Replays, recorder
+from gscodec_cli.encoder.replay import LOOKED, CudaGraph, Replays, recorder
 from gscodec_cli.encoder.steps import AHEAD, Look, News, Schedule, looks
 from gscodec_cli.encoder.trainer import Stage, Trainer, unit_range
 from tests.encoder.tape import Tape
@@ -149,13 +150,14 @@ class Played:
 def test_a_step_that_needs_more_room_is_recorded_again(on_gpu):
     from gscodec.kernels.triton.room import LEAST, room_for
 
-    total, given, graphs = torch.tensor(10), [], []
+    total, given, graphs, held = torch.tensor(10), [], [], []
 
     def step(kind):
         given.append(room_for(("test of rooms", object)).before(total))
 
     def record(again):
         graphs.append(Played(again))
+        held.append(len(replays._outgrown))
         return graphs[-1]
 
     replays = Replays(step, record, lambda: None)
@@ -167,6 +169,7 @@ def test_a_step_that_needs_more_room_is_recorded_again(on_gpu):
         replays.run("kind")
     assert given == [LEAST, LEAST, 3 * LEAST, 3 * LEAST]
     assert len(graphs) == 2
+    assert (held, replays._outgrown) == ([0, 1], {})  # torch lets no graph into memory that has none left
     assert graphs[0].replays + graphs[1].replays + 2 == 2 + 3 * LOOKED
 
 
@@ -196,6 +199,36 @@ def test_what_cannot_be_recorded_is_run_and_said_once(monkeypatch, caplog):
         "operation not permitted when stream is capturing"
     ]
     assert recorder(torch.device("cuda")) is None  # and not tried again
+
+
+class Generator:
+    """A generator as torch leaves it where a recording fails."""
+
+    def __init__(self, recorded=True):
+        self.recorded = recorded
+
+    def clone_state(self):
+        return Generator(recorded=False)
+
+    def graphsafe_set_state(self, state):
+        self.recorded = state.recorded
+
+
+def test_random_numbers_go_on_after_a_recording_that_failed(monkeypatch):
+    numbers = Generator()
+    for name, value in {
+        "CUDAGraph": object,
+        "graph": lambda *graph, **options: nullcontext(),
+        "current_stream": lambda: None,
+        "current_device": lambda: 0,
+        "default_generators": (numbers,),
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    CudaGraph(lambda: None, None)
+    assert numbers.recorded
+    with pytest.raises(ZeroDivisionError):
+        CudaGraph(lambda: 1 / 0, None)
+    assert not numbers.recorded
 
 
 def test_the_cpu_records_nothing():

@@ -177,7 +177,8 @@ class DeviceDecoder:
                 continue
             part = self._empty(len(places))
             batch.draw(part)
-            out.index_copy_(0, send_indices(places, self._device), part)
+            rows, bytes_ = send_indices(places, self._device), self._torch.uint8  # torch puts no uint16 anywhere
+            out.view(bytes_).index_copy_(0, rows, part.view(bytes_))
         return out
 
     def batches(self, positions: Iterable[Fraction | float], last: Fraction | float) -> Iterator[Any]:

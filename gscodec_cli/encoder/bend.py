@@ -74,8 +74,7 @@ def teach(
     tensors = {name: model.params[name].detach().requires_grad_() for name in FIELD_TENSORS}
     at, target, there = tensor_of(mean), tensor_of(wanted / np.float32(MEAN_SCALE)), tensor_of(seen.astype(np.float32))
     optimiser = torch.optim.Adam(tensors.values(), lr=rate)
-    for _ in range(STEPS):
-        time = int(torch.randint(0, model.frames, (), generator=generator))
+    for time in torch.randint(0, model.frames, (STEPS,), generator=generator).tolist():  # each alone would be a wait
         moved, tinted = model.field_at(at, float(time), tensors, 0)
         missed = functional.huber_loss(moved, target[:, time], delta=1 / MEAN_SCALE, reduction="none").sum(1)
         colour = (tinted - (0 if tint is None else tint)).square().sum()

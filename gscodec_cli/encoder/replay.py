@@ -34,9 +34,10 @@ class CudaGraph:
     def __init__(self, step: Callable[[], None], pool: Any) -> None:
         self._graph = torch.cuda.CUDAGraph()
         try:
-            with torch.cuda.graph(self._graph, pool=pool, stream=torch.cuda.current_stream()):
+            # Other threads may do as they like meanwhile: they are not ours, or torch's, that goes back through a step.
+            with torch.cuda.graph(self._graph, pool, torch.cuda.current_stream(), capture_error_mode="thread_local"):
                 step()
-        except BaseException:
+        except Exception:
             _leave_recording()
             raise
 
@@ -108,6 +109,7 @@ class Replays:
                 return {kind: (self._record(partial(self._step, kind)), rooms)}
         except Exception as error:  # whatever the driver, torch or Triton have against it
             _refused, self._record = True, None
+            self._graphs.clear()  # their random numbers are those of the generator that has been left
             self._undo()
             why = error.__context__ or error  # the first one: to end a recording that has failed fails too
             _log.warning("steps are started launch by launch, as they cannot be recorded as CUDA graphs: %s", why)

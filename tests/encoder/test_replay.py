@@ -231,6 +231,23 @@ def test_random_numbers_go_on_after_a_recording_that_failed(monkeypatch):
     assert not numbers.recorded
 
 
+def test_after_a_failure_nothing_is_replayed(monkeypatch):
+    monkeypatch.setattr(replay, "_refused", False)
+    done, graphs = [], []
+
+    def record(step):
+        if step.args == ("b",):
+            raise RuntimeError("operation not permitted when stream is capturing")
+        graphs.append(Played(step))
+        return graphs[-1]
+
+    replays = Replays(done.append, record, lambda: None)
+    for kind in "aaabba":
+        replays.run(kind)
+    assert graphs[0].replays == 2
+    assert "".join(done) == "aabba"  # the second a is recorded, the second b after it could not be
+
+
 def test_the_cpu_records_nothing():
     assert recorder(torch.device("cpu")) is None
 

@@ -4,6 +4,7 @@
 import os
 import select
 import signal
+import sys
 from typing import Any
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM)
@@ -18,9 +19,16 @@ def catch_interrupts() -> None:
         os.set_blocking(begin, False)
         signal.set_wakeup_fd(begin)
         _woken.append(end)
+    sys.unraisablehook = _say_nothing_of_interrupts
     for number in _NUMBERS:
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _interrupt)
+
+
+def _say_nothing_of_interrupts(dropped: Any) -> None:
+    """Python tells what it drops in a destructor or a callback. An interrupt comes again: see `stop_if_interrupted`."""
+    if not (_caught and issubclass(dropped.exc_type, KeyboardInterrupt)):
+        sys.__unraisablehook__(dropped)
 
 
 def _interrupt(signum: int, frame: Any) -> None:

@@ -197,8 +197,10 @@ def _average(frames: Frames, moving: bool) -> tuple[Floats, Floats]:
     """What all frames miss in common [H, W, 3], and how much of the frames sees a pixel of it [H, W]."""
     count, height, width, _ = frames.pictures.shape
     if not moving:
-        common = torch.stack([frames.missing(t) for t in range(count)]).mean(0)
-        return common.numpy().transpose(1, 2, 0), np.ones((height, width), np.float32)
+        common = torch.zeros((3, height, width), device="cpu")
+        for t in range(count):
+            common += frames.missing(t)
+        return (common / count).numpy().transpose(1, 2, 0), np.ones((height, width), np.float32)
     picture = torch.zeros((4, height, width), device="cpu")  # and a plane that stays 0
     for _ in range(ROUNDS):
         total = torch.zeros_like(picture)

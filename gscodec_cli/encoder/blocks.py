@@ -31,7 +31,7 @@ def code_detail(
     *,
     moving: bool,
 ) -> DetailData | None:
-    """Blocks of `picture` [H, W, 3] RGB that are worth their bits; `seen` [H, W]: see `_average`."""
+    """Blocks of `picture` [H, W, 3] RGB that are worth their bits; `seen` [H, W]: of what share of the frames."""
     wanted = _coefficients(picture @ YCC_TO_RGB.T)
     share = np.clip(_blocks(seen[..., None], "constant")[0].mean((2, 3)), 0, 1).reshape(-1)
     _, rows, columns, _ = wanted.shape

@@ -116,9 +116,8 @@ def first_detail(
     """
     best, most = None, 0.0
     for moving in (True, False):
-        found = fit_detail(frames, bits, header, before, moving=moving)
-        gain = frames.gain(found) if found else 0.0
-        if gain < least:
+        found, gain = _fitted(frames, bits, header, before, moving, None)
+        if found is None or gain < least:
             continue
         net = gain - 10 * math.log10(1 + detail_bits(header, found, before) / bits)
         if net > most:
@@ -140,8 +139,16 @@ def fit_detail(
     bits: what the whole GoP takes. before: the detail of the GoP that it may go on from. moving: with the Gaussians, or
     not at all. most: bits that it may take.
     """
+    found, gain = _fitted(frames, bits, header, before, moving, most)
+    return None if gain < 0 else found
+
+
+def _fitted(
+    frames: Frames, bits: float, header: SequenceHeader, before: DetailData | None, moving: bool, most: int | None
+) -> tuple[DetailData | None, float]:
+    """A detail as `fit_detail` says, and what it gains in dB, which may be less than nothing."""
     if frames.error == 0:
-        return None
+        return None, 0.0
     picture, seen = _average(frames, moving)
     slope = SLOPE * frames.error / bits
     steps = before.steps if before else (STEP * math.sqrt(slope),) * 2
@@ -153,7 +160,7 @@ def fit_detail(
     found, taken = code(1.0)
     if most is not None and taken > most:
         found = _within(most, code)
-    return None if found is None or frames.gain(found) < 0 else found
+    return found, 0.0 if found is None else frames.gain(found)
 
 
 def _within(most: int, code: Callable[[float], tuple[DetailData | None, int]]) -> DetailData | None:

@@ -18,13 +18,13 @@ from gscodec.format.prediction import candidates, predict
 from gscodec.format.records import BLEND_NORMALISED, Coded, GopRecord, Int64, SequenceHeader, UniformQuantiser
 from gscodec_cli.encoder.bend import ROUNDS, teach
 from gscodec_cli.encoder.camera import Scene, moved_by, steadied
-from gscodec_cli.encoder.compression import MOTION_STEP
+from gscodec_cli.encoder.compression import motion_step
 from gscodec_cli.encoder.flow import Floats
 from gscodec_cli.encoder.hash_field import FIELD_TENSORS
 from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import (
     MEAN_SCALE,
-    WINDOW_EDGE,
+    WINDOW_REACH,
     Carried,
     GopModel,
     keep_in_range,
@@ -62,12 +62,12 @@ def predicted_model(
     """
     tools = reference.tools
     carried = _carried(reference.record, frames, header)
-    last = float(frames - 1 + WINDOW_EDGE / 2)
+    last = float(frames - 1 + WINDOW_REACH)
     params = {"shape": carried.shape.clone()}
     params["colour"] = carried.amplitude / (norm(carried.shape, True) if tools.energy_colour else 1.0)
     if tools.window:
         death = torch.full((carried.count,), last)
-        params["window"] = torch.stack([carried.birth.clamp_min(-WINDOW_EDGE / 2), death], 1)
+        params["window"] = torch.stack([carried.birth.clamp_min(-WINDOW_REACH), death], 1)
     params["mean"] = carried.means(carried.motion, params.get("window"), frames).clone()
     if tools.motion_degree:
         params["motion"] = carried.motion.clone()
@@ -158,7 +158,8 @@ def _follow(model: GopModel, carried: Carried, shift: Floats, scene: Scene) -> t
     change = (offset[..., None] * (away - shift[:, None])).sum(1) / spread[:, None]
     change[np.linalg.norm(change, axis=1) * frames / 2 < TURN] = 0
     # In whole steps, so that the means begin where they are expected.
-    turn = np.rint(change * (frames / 2) / MOTION_STEP) * MOTION_STEP
+    step = motion_step(model.size, model.tools)
+    turn = np.rint(change * (frames / 2) / step) * step
     motion += tensor_of(turn.astype(np.float32))
     model.params["mean"] = carried.means(model.params["motion"], model.params.get("window"), frames)
     keep_in_range(model)

@@ -20,8 +20,12 @@ from gscodec_cli.encoder.rate_model import RateModel
 from gscodec_cli.encoder.rvq import COMMITMENT, EntropyConstrained, ResidualVector
 from gscodec_cli.encoder.tools import Tools
 
-WINDOW_DENOMINATOR = 4  # windows are coded in quarter frames: whole frames cost 0.38 dB, quarters 0.03 dB
-MOTION_STEP = 0.25  # px of displacement at the ends of the GoP, for every degree
+WINDOW_DENOMINATOR = 2  # windows are coded in half frames
+# Steps that fit each other: with each of a Gaussian's numbers moved at random by up to half of its step, every kind of
+# number should cost the picture about as much (docs/decisions/018).
+SHAPE_PARTS = (0.5, 1.0, 0.5)  # steps of ln l11, l21 / l22 and ln l22, in those that `shape_bits` stands for
+MOTION_STEPS = 0.25, 0.5  # px of displacement at the ends of the GoP, for every degree; the second where
+COARSE_MOTION = 0.3  # amplitudes have larger steps than that
 # Squared amplitude error that is worth one bit of an RVQ index, against what the training holds a bit to be worth: with
 # the default rate slope about ln 2 / 6 squared steps, where a uniform quantiser of that step stands.
 INDEX_SLOPE = 11.6
@@ -46,14 +50,14 @@ class Compression:
         self.amplitude: Uniform | ResidualVector | EntropyConstrained
         if tools.energy_colour:
             self.amplitude = energy_quantiser(tools, generator)
-            self.shape = Uniform.fixed(torch.full((3,), 2.0 ** (3 - tools.shape_bits)))
+            self.shape = Uniform.fixed(torch.tensor(SHAPE_PARTS) * 2.0 ** (3 - tools.shape_bits))
         else:
             self.amplitude = ResidualVector(
                 self.amplitudes(model.params), tools.rvq_stages, tools.rvq_codebook, generator
             )
             self.shape = Uniform.asymmetric(model.params["shape"].detach(), tools.shape_bits)
         self.window = Uniform.fixed(torch.full((2,), 1 / WINDOW_DENOMINATOR))
-        self.motion = Uniform.fixed(torch.full((2,), MOTION_STEP))
+        self.motion = Uniform.fixed(torch.full((2,), motion_step(model.size, tools)))
         self.drift = Uniform.fixed(torch.full((3,), 2 * tools.amplitude_step or 1.0))
         self.field = field_quantisers(model)
         self._coded: dict[str, tuple[Tensor, Tensor]] = {}
@@ -181,6 +185,12 @@ def mean_fraction_bits(size: tuple[int, int], tools: Tools) -> int:
         return tools.mean_fraction_bits
     cells = max(size) + 2 * margin_of(size, tools)
     return max(0, min(8, tools.mean_bits - math.ceil(math.log2(cells))))
+
+
+def motion_step(size: tuple[int, int], tools: Tools) -> float:
+    """Steps of a displacement at the ends of a GoP, px: whole grid positions of the means (SPEC C-6.18-3)."""
+    coarse = tools.energy_colour and tools.amplitude_step > COARSE_MOTION
+    return max(MOTION_STEPS[coarse], 2.0 ** -mean_fraction_bits(size, tools))
 
 
 def field_quantisers(model: GopModel) -> dict[str, Symmetric]:

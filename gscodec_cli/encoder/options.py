@@ -17,7 +17,7 @@ PROFILE_IDS = {"stgv": 0, "main": 1}
 MAX_GOP_FRAMES = 256
 KEYINT = 144  # frames; 6 s of film
 QUALITY = 26.0
-# Best steps on foreman and Bunny: amplitudes 0.4 at 0.02 bpp, 0.28 at 0.05, 0.1 at 0.2, where shapes want a bit more.
+# Best steps on foreman and Bunny: amplitudes 0.4 at 0.02 bpp, 0.28 at 0.05, 0.1 at 0.2, where means want a bit more.
 STEP_BPP, STEP_POWER, FINE_BPP = 0.08, 0.55, 0.15
 SMALL_GOP = 120_000  # bits; below it a field of one bit less pays: 0.06 to 0.17 dB at 50 to 105 kbit, nothing at 130
 LARGE_GOP = 500_000  # bits; above it a larger field pays: 0.2 dB at 0.8 Mbit, 0.3 at 2.6; it costs 0.2 at 0.2 Mbit
@@ -156,7 +156,8 @@ class Plan:
         if self.profile != "main" or self.own_steps:
             return self
         step = min(max(0.2 * (STEP_BPP / bpp) ** STEP_POWER, 0.05), 0.45)
-        tools = replace(self.tools, amplitude_step=step, shape_bits=self.tools.shape_bits + (bpp > FINE_BPP))
+        fraction_bits = self.tools.mean_fraction_bits + (bpp > FINE_BPP)
+        tools = replace(self.tools, amplitude_step=step, mean_fraction_bits=fraction_bits)
         if tools.field_bits == PROFILES["main"].tools.field_bits and bpp * pixels * self.gop < SMALL_GOP:
             tools = replace(tools, field_bits=tools.field_bits - 1)
         field = tools.field

@@ -95,7 +95,7 @@ def test_precision_follows_the_rate():
     plan = resolve(EncodeOptions(bpp=0.1))
     low, high = plan.at_rate(0.02, 352 * 288), plan.at_rate(0.3, 352 * 288)
     assert low.tools.amplitude_step > plan.at_rate(0.1, 352 * 288).tools.amplitude_step > high.tools.amplitude_step
-    assert high.tools.shape_bits == low.tools.shape_bits + 1
+    assert high.tools.mean_fraction_bits == low.tools.mean_fraction_bits + 1
     assert low.tools.field_bits == high.tools.field_bits - 1 == plan.tools.field_bits - 1
     assert plan.at_rate(0.02, 1280 * 640).tools.field_bits == plan.tools.field_bits
     assert plan.at_rate(0.01, 1280 * 640).tools.field == plan.tools.field

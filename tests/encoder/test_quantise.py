@@ -1,9 +1,15 @@
 # SPDX-License-Identifier: MIT
 """Quantisers: what is trained is what is written, and gradients pass."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 import torch
 
+from gscodec_cli.encoder.compression import WINDOW_DENOMINATOR, mean_fraction_bits, motion_step
+from gscodec_cli.encoder.model import WINDOW_EDGE, WINDOW_REACH
+from gscodec_cli.encoder.presets import MAIN, STGV
 from gscodec_cli.encoder.quantise import Symmetric, Uniform, fake
 from gscodec_cli.encoder.rvq import EntropyConstrained, ResidualVector
 
@@ -139,3 +145,23 @@ def test_symmetric_uses_a_step_per_part():
     decoded = torch.cat([part.float() * step for part, step in zip(parts, steps, strict=True)])
     torch.testing.assert_close(fake({"x": quantiser}, {"x": x}, noise=False)["x"], decoded)
     assert max(int(part.abs().max()) for part in parts) == 127
+
+
+@pytest.mark.parametrize("amplitude_step", [0.05, 0.2, 0.45])
+@pytest.mark.parametrize("tools", [MAIN.tools, replace(MAIN.tools, mean_bits=9), replace(STGV.tools, motion_degree=1)])
+def test_velocities_move_means_by_whole_grid_positions(tools, amplitude_step):
+    tools = replace(tools, amplitude_step=amplitude_step)
+    for size in ((96, 64), (640, 1280)):
+        positions = motion_step(size, tools) * 2 ** mean_fraction_bits(size, tools)
+        assert positions >= 1
+        assert float(positions).is_integer()
+
+
+def test_velocities_are_coarser_where_amplitudes_are():
+    fine, coarse = (motion_step((64, 64), replace(MAIN.tools, amplitude_step=step)) for step in (0.15, 0.4))
+    assert fine < coarse
+
+
+def test_lives_that_reach_across_a_gop_stay_whole_when_they_are_rounded():
+    assert float(WINDOW_REACH * WINDOW_DENOMINATOR).is_integer()
+    assert WINDOW_REACH >= WINDOW_EDGE / 2

@@ -14,7 +14,7 @@ import numpy as np
 
 from gscodec.format.detail import BLOCK
 from gscodec.format.records import DETAIL_COMPONENTS
-from gscodec.kernels import Gaussians2D, blend_detail, rasterize, reference, reference_detail
+from gscodec.kernels import blend_detail, reference_detail
 
 # Coefficient numbers of a block, 8 * vertical + horizontal frequency, diagonal by diagonal (ITU-T T.81, figure 5).
 ZIGZAG = np.array(sorted(range(64), key=lambda n: (n // 8 + n % 8, n // 8 if (n // 8 + n % 8) % 2 else n % 8)))
@@ -86,29 +86,21 @@ class Detail:
 
     def blend(
         self,
-        g: Gaussians2D,
-        moved: np.ndarray | None,
-        size: tuple[int, int],
+        drawn: np.ndarray,
+        shift: np.ndarray | None,
         background: np.ndarray,
         epsilon: float,
         threads: int,
         backend: str | None,
     ) -> np.ndarray:
-        """[3, H, W] colours of the Gaussians with their detail; not clamped.
+        """[3, H, W] colours of what is `drawn` [4, H, W] with the detail; not clamped.
 
-        moved: [n, 3] features that draw how far they have gone, None where that is of no matter. size: (H, W) of the
-        view. float32, or float64 for Gaussians in float64, which the engine `reference` draws.
+        drawn: sums of weighted colours and weights, float32, in whose memory the result may be, or float64, for the
+        engine `reference`. shift: [2, H, W] sums of how far Gaussians have gone; None for a detail in place.
         """
-        exact = g.mean.dtype == np.float64
-
-        def sums(feature: np.ndarray) -> np.ndarray:
-            if exact:
-                return reference.rasterize(g.mean, g.conic, feature, size)
-            return rasterize(g.mean, g.conic, feature, size, threads=threads, backend=backend)
-
-        drawn = sums(g.feature)
-        shift = np.zeros((2, *size), drawn.dtype) if moved is None else sums(moved)[:2]
-        if exact:
+        if shift is None:
+            shift = np.zeros((2, *drawn.shape[1:]), drawn.dtype)
+        if drawn.dtype == np.float64:
             placed = self.picture, background, epsilon, self.ratio, self.corner
             return reference_detail.blend_detail(drawn, shift, *placed)
         return blend_detail(

@@ -190,6 +190,10 @@ class GopRenderer:
         Positions between frames are drawn too, up to half a frame beyond the first and the last (SPEC 7.7).
         Those whose window weight is 0 are left out unless `keep_all`. float32, or float64 for the engine `reference`.
         """
+        return self._gaussians(position, keep_all)[0]
+
+    def _gaussians(self, position: float, keep_all: bool) -> tuple[Gaussians2D, slice | np.ndarray]:
+        """Those of `gaussians`, and which of all they are."""
         weight, active = self._window(position, keep_all)
         mean, colour = self._mean[active], self._colour[active]
         if self._motion is not None or self._drift is not None:
@@ -204,7 +208,22 @@ class GopRenderer:
             colour = colour + dcolour[active].astype(self._dtype) @ self._matrix
         if self._camera is not None:
             mean = self._camera.move(mean, position)
-        return Gaussians2D(mean, self._conic[active], self._feature(colour, weight))
+        return Gaussians2D(mean, self._conic[active], self._feature(colour, weight)), active
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def displaced(self, position: float) -> tuple[Gaussians2D, np.ndarray]:
+        """The Gaussians at `position`, and [n, 3] features that draw how far they have gone from the GoP's home frame.
+
+        Features are x and y in px of the view times the weight, and the weight; 0 of a Gaussian that is not drawn
+        because something is not finite (SPEC 7.8). Normalised blending only.
+        """
+        if self._home is None:
+            self._home = self.gaussians(home_position(self.frame_count), keep_all=True).mean
+        g, active = self._gaussians(position, False)
+        weight = g.feature[:, 3:]
+        features = np.concatenate([(g.mean - self._home[active]) * weight, weight], axis=1)
+        features[~np.isfinite(g.feature).all(1)] = 0
+        return g, features
 
     def _window(self, position: float, keep_all: bool) -> tuple[np.ndarray | None, slice | np.ndarray]:
         """Weights [n, 1] of the Gaussians that live at `position` and which they are; (None, all) without windows."""
@@ -236,14 +255,19 @@ class GopRenderer:
 
         uint8, or uint16 (white is 65535) where the file has more than 8 bits per component.
         """
-        g, size = self.gaussians(position), self.view.shape
+        gone, size = None, self.view.shape
+        if self._detail is not None and self._detail.moving:
+            g, gone = self.displaced(position)
+        else:
+            g = self.gaussians(position)
         self.check_work(covered_pixels(g.mean, g.conic, size))
         if self._detail is not None:
-            drawing = size, self._background, self._epsilon, self._threads, self._backend
-            moved = self.moved(g, position) if self._detail.moving else None
-            return self._rounded(self._detail.blend(g, moved, *drawing), out)
+            shift = None if gone is None else self.sums(g, gone)[:2]
+            blending = self._background, self._epsilon, self._threads, self._backend
+            return self._rounded(self._detail.blend(self.sums(g, g.feature), shift, *blending), out)
         if self._deep:
-            return self._rounded(self._sums(g), out)
+            drawn = self.sums(g, g.feature)
+            return self._rounded(self.blended(drawn) if self._normalised else drawn, out)
         if self._exact:
             drawn = reference.render_rgb8(g.mean, g.conic, g.feature, size, self._background, self._epsilon)
             return _copy_into(out, drawn)
@@ -277,26 +301,11 @@ class GopRenderer:
         of_field = self._scale, self._matrix, self._plan
         return PreparedGop(*arrays, edge, *of_field, self._camera, *blending, self._deep, self._detail)
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def moved(self, g: Gaussians2D, position: float) -> np.ndarray:
-        """[n, 3] features that draw how far the Gaussians `g` at `position` have gone from the GoP's home frame, and 0.
-
-        px of the view times weight; 0 of a Gaussian that is not drawn because something is not finite (SPEC 7.8).
-        """
-        if self._home is None:
-            self._home = self.gaussians(home_position(self.frame_count), keep_all=True).mean
-        features = np.zeros((len(g.mean), 3), self._dtype)
-        features[:, :2] = (g.mean - self._home[self._window(position, False)[1]]) * g.feature[:, 3:]
-        features[~np.isfinite(g.feature).all(1)] = 0
-        return features
-
-    def _sums(self, g: Gaussians2D) -> np.ndarray:
-        """[3, height, width] colours as float, not clamped."""
+    def sums(self, g: Gaussians2D, feature: np.ndarray) -> np.ndarray:
+        """[C, height, width] `feature` [n, C] of Gaussians, drawn and summed; of their own type."""
         if self._exact:
-            image = reference.rasterize(g.mean, g.conic, g.feature, self.view.shape)
-        else:
-            image = rasterize(g.mean, g.conic, g.feature, self.view.shape, threads=self._threads, backend=self._backend)
-        return self.blended(image) if self._normalised else image
+            return reference.rasterize(g.mean, g.conic, feature, self.view.shape)
+        return rasterize(g.mean, g.conic, feature, self.view.shape, threads=self._threads, backend=self._backend)
 
     @property
     def epsilon(self) -> float:

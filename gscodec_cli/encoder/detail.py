@@ -22,7 +22,6 @@ from gscodec.format.dequant import detail_values
 from gscodec.format.detail import detail_data
 from gscodec.format.records import DetailData, SequenceHeader
 from gscodec.format.schema import FieldStream
-from gscodec.kernels import Gaussians2D, rasterize
 from gscodec_cli.decoder.detail import detail_picture
 from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer
 from gscodec_cli.encoder.blocks import Floats, code_detail
@@ -43,7 +42,6 @@ class Frames:
 
     renderer: GopRenderer  # without detail
     pictures: NDArray
-    threads: int
     _kept: dict[tuple[str, int], Tensor] = field(default_factory=dict, init=False, repr=False)
 
     def wanted(self, t: int) -> Tensor:
@@ -87,18 +85,15 @@ class Frames:
             self._kept[what, t] = found
         return self._kept[what, t]
 
-    def _sums(self, g: Gaussians2D, feature: NDArray) -> NDArray:
-        return rasterize(g.mean, g.conic, feature, self.renderer.view.shape, threads=self.threads)
-
     def _missing(self, t: int) -> Tensor:
         g = self.renderer.gaussians(float(t))
-        return self.wanted(t) - torch.from_numpy(self.renderer.blended(self._sums(g, g.feature))).clamp_(0, 1)
+        picture = self.renderer.blended(self.renderer.sums(g, g.feature))
+        return self.wanted(t) - torch.from_numpy(picture).clamp_(0, 1)
 
     def _places(self, t: int) -> Tensor:
-        g = self.renderer.gaussians(float(t))
         height, width = size = self.renderer.view.shape
-        moved = self._sums(g, self.renderer.moved(g, float(t)))
-        weight = self._sums(g, g.feature)[3] + np.float32(self.renderer.epsilon)
+        *moved, weight = self.renderer.sums(*self.renderer.displaced(float(t)))
+        weight += np.float32(self.renderer.epsilon)
         places = np.empty((height, width, 2), np.float32)
         for axis, at in enumerate((np.arange(width), np.arange(height)[:, None])):
             place = np.nan_to_num(at.astype(np.float32) - moved[axis] / weight)

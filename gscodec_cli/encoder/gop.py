@@ -140,7 +140,7 @@ class GopEncoder:
         now, before = trainer.detail, reference.record.detail if reference else None
         bits = allowed or self._cost(record_of, reference, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
         trainer.detail = None
-        frames = Frames(self._renderer(record_of(trainer)), pictures, self.plan.threads)
+        frames = Frames(self._renderer(record_of(trainer)), pictures)
         if now is None:
             found = first_detail(frames, bits, self.header, before, LEAST_GAIN)
         else:

@@ -9,7 +9,6 @@ import numpy as np
 
 from gscodec.format.dequant import GopParameters
 from gscodec.format.records import BLEND_NORMALISED, SequenceHeader
-from gscodec.kernels import rasterize, reference
 from gscodec_cli.decoder.detail import Detail, detail_picture
 from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer
 
@@ -30,16 +29,15 @@ def fast_frame(params: GopParameters, header: SequenceHeader, position: float, b
 def _drawn(params: GopParameters, header: SequenceHeader, position: float, backend: str | None) -> np.ndarray:
     renderer, size = GopRenderer(params, header, backend=backend), (header.height, header.width)
     g = renderer.gaussians(position)
-    if params.detail is not None:
-        picture = detail_picture(params.detail, size, YCC_TO_RGB).astype(g.mean.dtype)
-        moved = renderer.moved(g, position) if params.detail_moving else None
-        drawing = g, moved, size, np.asarray(params.background, np.float32), params.blend_epsilon
-        detail = Detail(picture, params.detail_moving, (1.0, 1.0), (0.0, 0.0))
-        image = detail.blend(*drawing, threads=1, backend=backend)
-        return np.clip(image.astype(np.float64), 0, 1).transpose(1, 2, 0)
-    if g.mean.dtype == np.float64:
-        return finished(reference.rasterize(g.mean, g.conic, g.feature, size), params)
-    return finished(rasterize(g.mean, g.conic, g.feature, size, backend=backend).astype(np.float64), params)
+    drawn = renderer.sums(g, g.feature)
+    if params.detail is None:
+        return finished(drawn.astype(np.float64), params)
+    picture = detail_picture(params.detail, size, YCC_TO_RGB).astype(drawn.dtype)
+    shift = renderer.sums(*renderer.displaced(position))[:2] if params.detail_moving else None
+    detail = Detail(picture, params.detail_moving, (1.0, 1.0), (0.0, 0.0))
+    blending = np.asarray(params.background, np.float32), params.blend_epsilon
+    image = detail.blend(drawn, shift, *blending, threads=1, backend=backend)
+    return np.clip(image.astype(np.float64), 0, 1).transpose(1, 2, 0)
 
 
 def finished(image: np.ndarray, params: GopParameters) -> np.ndarray:

@@ -191,7 +191,7 @@ def test_what_does_not_move_has_its_detail_as_it_is_in_every_frame(engine):
 @pytest.mark.parametrize("engine", [*ENGINES, "reference"])
 def test_still_detail_is_as_it_is_while_the_gaussians_move(engine, monkeypatch):
     params, header = gop(SETS[4])
-    monkeypatch.setattr(GopRenderer, "moved", None)  # is not called
+    monkeypatch.setattr(GopRenderer, "displaced", None)  # is not called
     renderer = GopRenderer(params, header, backend=engine)
     frames = [renderer.render(position) for position in range(6)]
     for position, frame in enumerate(frames):

@@ -36,7 +36,7 @@ def frames_of(params, residual):
     renderer = GopRenderer(params, HEADER, threads=1)
     drawn = [renderer.render(t) / 255 for t in range(COUNT)]
     pictures = [np.clip(255 * (picture + residual(t)) + 0.5, 0, 255) for t, picture in enumerate(drawn)]
-    return Frames(renderer, np.array(pictures, np.uint8), 1)
+    return Frames(renderer, np.array(pictures, np.uint8))
 
 
 def still(t):

@@ -20,9 +20,9 @@ from gscodec_cli.video.reader import VideoSource
 
 CRF = 26.0
 LONGEST_SIDE = 640  # px; larger pictures are surveyed at a fraction of their size
-# Of the bits so many are shared by length alone: PSNR is a logarithm, which a share of any GoP's bits raises as much,
-# and Gaussians of a GoP that needs few are those with which the next one begins (docs/decisions/019).
-SHARED_ALIKE = 0.7
+# Power of x264's bits per frame with which ours go: PSNR is a logarithm, which a share of any GoP's bits raises as
+# much, and x264 needs next to nothing for what stays as it is, our Gaussians do (docs/decisions/019).
+NEED_POWER = 0.3
 X264 = (
     "keyint=infinite:min-keyint=8:scenecut=40:threads=1:bframes=0"
     # Without headers no text in which x264 names its settings, longer than a small picture, is in the first packet.
@@ -46,10 +46,11 @@ class Survey:
 
     def weights(self, spans: Sequence[range]) -> list[float]:
         """Share of the bits, summing to 1, that each stretch of frames should have."""
-        own = np.array([sum(self.bits[i] for i in span) for span in spans], float)
         length = np.array([len(span) for span in spans], float)
-        mixed = (1 - SHARED_ALIKE) * own / own.sum() + SHARED_ALIKE * length / length.sum()
-        return mixed.tolist()
+        need = np.array([max(1, sum(self.bits[i] for i in span)) for span in spans]) / length
+        bits = length * need**NEED_POWER
+        shares: list[float] = (bits / bits.sum()).tolist()
+        return shares
 
 
 def survey(source: VideoSource, bpp: float | None, starts: Sequence[int] = ()) -> Survey:

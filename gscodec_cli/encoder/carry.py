@@ -24,7 +24,7 @@ from gscodec_cli.encoder.hash_field import FIELD_TENSORS
 from gscodec_cli.encoder.home import array_of, tensor_of
 from gscodec_cli.encoder.model import (
     MEAN_SCALE,
-    WINDOW_REACH,
+    WINDOW_EDGE,
     Carried,
     GopModel,
     keep_in_range,
@@ -62,12 +62,12 @@ def predicted_model(
     """
     tools = reference.tools
     carried = _carried(reference.record, frames, header)
-    last = float(frames - 1 + WINDOW_REACH)
+    last = float(frames - 1 + WINDOW_EDGE / 2)
     params = {"shape": carried.shape.clone()}
     params["colour"] = carried.amplitude / (norm(carried.shape, True) if tools.energy_colour else 1.0)
     if tools.window:
         death = torch.full((carried.count,), last)
-        params["window"] = torch.stack([carried.birth.clamp_min(-WINDOW_REACH), death], 1)
+        params["window"] = torch.stack([carried.birth.clamp_min(-WINDOW_EDGE / 2), death], 1)
     params["mean"] = carried.means(carried.motion, params.get("window"), frames).clone()
     if tools.motion_degree:
         params["motion"] = carried.motion.clone()

@@ -13,7 +13,7 @@ from gscodec_cli.encoder.bend import Bend, bend_of
 from gscodec_cli.encoder.camera import Scene
 from gscodec_cli.encoder.hash_field import new_field
 from gscodec_cli.encoder.home import array_of, tensor_of
-from gscodec_cli.encoder.model import WINDOW_REACH, GopModel, ycc
+from gscodec_cli.encoder.model import WINDOW_EDGE, GopModel, ycc
 from gscodec_cli.encoder.tools import Tools
 
 UNIFORM_SHARE = 0.3  # share of the first Gaussians that is spread evenly; the rest follows the gradient
@@ -35,7 +35,7 @@ def key_frame_model(frame: Tensor, count: int, tools: Tools, frames: int, genera
     params = _gaussians(
         torch.stack([x, y], 1) + 0.5, radius, colour if tools.normalised else colour * COLOUR_SHARE, tools
     )
-    window = torch.tensor([[-WINDOW_REACH, frames - 1 + WINDOW_REACH]]).expand(count, 2)
+    window = torch.tensor([[-WINDOW_EDGE / 2, frames - 1 + WINDOW_EDGE / 2]]).expand(count, 2)
     params.update(_motion_params(count, window, tools))
     if tools.field is not None:
         params.update(new_field(tools.field, generator))
@@ -84,7 +84,7 @@ def add_gaussians(
     share = 1.0 if found.use_target else COLOUR_SHARE
     born = _gaussians(mean, torch.full((count,), math.log(2.0)), colour * share, model.tools)
     reach = max(2.0, model.frames / 6) if frames > 1 else float(model.frames)
-    low, high = -WINDOW_REACH, model.frames - 1 + WINDOW_REACH
+    low, high = -WINDOW_EDGE / 2, model.frames - 1 + WINDOW_EDGE / 2
     window = torch.stack([(time - reach).clamp_min(low), (time + reach).clamp_max(high)], 1)
     born.update(_motion_params(count, window, model.tools))
     if scene is not None and frames > 1:

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 MIN_CHOL = 0.35  # px; a narrower Gaussian falls between pixel centres and gets no gradient
 MAX_CHOL = 64.0
 WINDOW_EDGE = 1.5  # frames over which a Gaussian fades in or out
-WINDOW_REACH = 1.0  # frames beyond a GoP's ends where a life that reaches across begins or ends; half an edge or more
 BLEND_EPSILON = 0.2
 MEAN_SCALE = 4.0  # px per unit of the field's output
 COLOUR_SCALE = 0.5
@@ -304,7 +303,7 @@ def keep_in_range(model: GopModel) -> None:
     if model.tools.window:
         window = model.params["window"]
         # Where a ramp lies outside the GoP altogether it needs no precision: one position for all of them costs least.
-        window.clamp_(-WINDOW_REACH, model.frames - 1 + WINDOW_REACH)
+        window.clamp_(-WINDOW_EDGE / 2, model.frames - 1 + WINDOW_EDGE / 2)
         window[:, 1] = torch.maximum(window[:, 1], window[:, 0])
 
 

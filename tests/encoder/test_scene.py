@@ -120,7 +120,7 @@ def test_gaussians_begin_on_the_path_of_what_they_show():
     assert scene is not None
     at = interior(20)
     count = len(at)
-    window = np.tile(np.float32([-1.0, frames]), (count, 1))
+    window = np.tile(np.float32([-0.75, frames - 0.25]), (count, 1))
     params = {"mean": at, "motion": np.zeros((count, 1, 2), np.float32), "window": window}
     tensors = {name: tensor_of(value) for name, value in params.items()}
     follow(tensors, tensor_of(np.zeros(count, np.int64)), frames, scene, None)

@@ -34,6 +34,8 @@ VARIANTS = (
     Variant("no camera", "--no-camera"),
     Variant("no detail", "--no-detail"),
     Variant("detail", "--detail"),
+    Variant("no residual", "--no-residual"),
+    Variant("residual", "--residual"),
     Variant("no carry-over", "--keyint 1"),
     Variant("RVQ colours, every GoP alone", "--rvq"),
     Variant("RVQ colours of 3 stages of 32, every GoP alone", "--rvq --rvq-stages 3 --rvq-codebook 32"),

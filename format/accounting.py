@@ -11,7 +11,8 @@ class GopBits:
     """Bits per component.
 
     `camera` is how the whole picture moves, `carry` which Gaussians go on from the GoP before; `motion` includes colour
-    drift, `detail` is what the Gaussians leave out, `headers` everything that is not a parameter.
+    drift, `detail` is what the Gaussians leave out, `residual` what each frame still misses then, `headers` everything
+    that is not a parameter.
     """
 
     camera: int = 0
@@ -25,6 +26,7 @@ class GopBits:
     windows: int = 0
     motion: int = 0
     detail: int = 0
+    residual: int = 0
     headers: int = 0
 
     @property
@@ -35,7 +37,8 @@ class GopBits:
     @property
     def fixed(self) -> int:
         """What does not grow with the number of Gaussians."""
-        return self.camera + self.codebooks + self.field_tables + self.mlp + self.detail + self.headers
+        ours = self.camera + self.codebooks + self.field_tables + self.mlp
+        return ours + self.detail + self.residual + self.headers
 
     def as_dict(self) -> dict[str, int]:
         """{component: bits}, in the order of the file."""

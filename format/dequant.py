@@ -19,6 +19,7 @@ from .records import (
     GridRecord,
     Int64,
     Record,
+    ResidualData,
     SequenceHeader,
     UniformQuantiser,
 )
@@ -50,6 +51,15 @@ class FieldParameters(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class ResidualParameters(Record):
+    """The residual in float32: `values` [n] of each component at `index`, as in `ResidualData`."""
+
+    frames: int
+    index: tuple[Int64, ...]
+    values: tuple[Float32, ...]
+
+
+@dataclass(frozen=True, eq=False)
 class GopParameters(Record):
     """One GoP in float32, in the coded domain: log shapes, energy amplitudes and YCC are not undone here."""
 
@@ -73,6 +83,7 @@ class GopParameters(Record):
     camera: Float32 | None = None  # [T, 6] offsets x and y in px, slopes xx, xy, yx, yy
     detail: Float32 | None = None  # [3, rows, columns, 64] cosine coefficients in zigzag order, orthonormal YCC
     detail_moving: bool = True  # with the Gaussians; False: it stays where it is
+    residual: ResidualParameters | None = None
 
     @property
     def gaussian_count(self) -> int:
@@ -106,6 +117,7 @@ def dequantise(record: GopRecord, header: SequenceHeader | None = None, *, at: P
         camera=record.camera and camera_values(record.camera),
         detail=record.detail and detail_values(record.detail, at),
         detail_moving=record.detail is None or record.detail.moving,
+        residual=record.residual and residual_values(record.residual, at),
     )
 
 
@@ -121,6 +133,15 @@ def detail_values(detail: DetailData, at: Place = NOWHERE) -> Float32:
     steps = np.array([luma, chroma, chroma], np.float32)[:, None, None, None]
     with np.errstate(over="ignore"):
         return _finite(detail.symbols.astype(np.float32) * steps, "detail", at)
+
+
+def residual_values(residual: ResidualData, at: Place = NOWHERE) -> ResidualParameters:
+    """The coefficients of a residual that are not 0."""
+    luma, chroma = residual.steps
+    parts = zip(residual.values, (luma, chroma, chroma), strict=True)
+    with np.errstate(over="ignore"):
+        values = [_finite(part.astype(np.float32) * np.float32(step), "residual", at) for part, step in parts]
+    return ResidualParameters(residual.frames, residual.index, tuple(values))
 
 
 def mean_values(grid: Int64, fraction_bits: int, margin: int) -> Float32:

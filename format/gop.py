@@ -42,6 +42,7 @@ from .records import (
     ShapeData,
     WindowData,
 )
+from .residual import residual_data
 from .schema import F32, U8, UVAR, Entry, FieldStream, Values
 
 
@@ -125,6 +126,10 @@ def _gop(
             before = reference.detail if p is not None and reference is not None else None
             moving = h.detail_type == DETAIL_MOVING
             detail = detail_data(io, header, moving, r and r.detail, before, p is not None)
+    residual = None
+    if h.residual_frames:
+        with io.component("residual"), io.scope("residual_data"):
+            residual = residual_data(io, header, h.frame_count, h.residual_frames, r and r.residual, limits)
     _check_profile(io, header, h, shape, colour)
     return r or GopRecord(
         first_frame=h.first_frame,
@@ -143,6 +148,7 @@ def _gop(
         field=field,
         camera=camera,
         detail=detail,
+        residual=residual,
         carried=p and p.carried,
     )
 
@@ -282,6 +288,7 @@ def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape:
         "temporal windows": h.window_type != 0,
         "camera": h.camera_type != 0,
         "detail": h.detail_type != DETAIL_NONE,
+        "residual": h.residual_frames != 0,
         "log shapes": shape.shape_type != SHAPE_CHOLESKY,
         "YCC colours": colour.colour_space != 0,
         "energy colours": colour.colour_norm != 0,

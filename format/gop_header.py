@@ -9,10 +9,22 @@ from . import validate, validate_detail
 from .detail import BLOCK, block_grid
 from .limits import Limits
 from .records import BLEND_NORMALISED, DETAIL_NONE, REFERENCE_INDEPENDENT, GopHeader, GopRecord, SequenceHeader
+from .residual import BLOCK_BYTES, group_count
 from .schema import F32, SVAR64, U8, UVAR, FieldStream, Values
 
 DETAIL_BYTES = 60  # rough memory per pixel of a detail picture while it is decoded: symbols, those before, coefficients
 GAUSSIAN_BYTES = 400  # rough memory per Gaussian while a GoP is decoded: symbols, parameters, one frame's working set
+
+
+_TOOLS = (
+    "motion_degree",
+    "colour_drift",
+    "window_type",
+    "field_type",
+    "camera_type",
+    "detail_type",
+    "residual_frames",
+)
 
 
 def _header_values(r: GopRecord | None) -> Values:
@@ -35,6 +47,7 @@ def _header_values(r: GopRecord | None) -> Values:
         "field_type": int(r.field is not None),
         "camera_type": int(r.camera is not None),
         "detail_type": r.detail.detail_type if r.detail else DETAIL_NONE,
+        "residual_frames": r.residual.frames if r.residual else 0,
     }
 
 
@@ -56,13 +69,15 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
             io.fields(v, "background", F32, 3)
             io.field(v, "blend_epsilon", F32)
             validate.blend_epsilon(io.place, v["blend_epsilon"])
-        for name in ("motion_degree", "colour_drift", "window_type", "field_type", "camera_type", "detail_type"):
+        for name in _TOOLS:
             io.field(v, name, U8)
             getattr(validate, name)(io.place, v[name])
+        rows, columns = block_grid(header)
         if v["detail_type"] != DETAIL_NONE:
             validate_detail.detail_blends(io.place, v["blend_mode"] == BLEND_NORMALISED)
-            rows, columns = block_grid(header)
             limits.check("memory", v["gaussian_count"] * GAUSSIAN_BYTES + DETAIL_BYTES * BLOCK**2 * rows * columns)
+        if v["residual_frames"]:
+            limits.check("memory", BLOCK_BYTES * group_count(v["frame_count"], v["residual_frames"]) * rows * columns)
     return GopHeader(
         first_frame=v["first_frame"],
         frame_count=v["frame_count"],
@@ -78,6 +93,7 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
         field_type=v["field_type"],
         camera_type=v["camera_type"],
         detail_type=v["detail_type"],
+        residual_frames=v["residual_frames"],
     )
 
 

@@ -12,6 +12,7 @@ from .errors import LimitError
 
 MAX_SIDE = 65535
 MAX_GOP_FRAMES = 4096
+MAX_RESIDUAL_FRAMES = 64  # of a block of the residual
 FREE_PARAMETERS = 1 << 16  # field parameters that need no bytes of their own (SPEC 6.10)
 
 

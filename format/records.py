@@ -304,6 +304,24 @@ class DetailData(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class ResidualData(Record):
+    """What is still missing of each frame of a GoP: blocks of 8x8 pixels and `frames` frames of cosine coefficients.
+
+    `index` of each component: where coefficients other than 0 lie in [groups, rows, columns, 64 * frames], flat; the
+    last axis in the order of SPEC 7.11. `values`: what they are.
+    """
+
+    frames: int
+    steps: tuple[float, ...]  # of luma, and of the two others
+    index: tuple[Int64, ...]  # three times [n], rising
+    values: tuple[Int32, ...]  # three times [n]
+
+    def __post_init__(self) -> None:
+        self._set(steps=_floats(self.steps), index=tuple(map(_int64, self.index)))
+        self._set(values=tuple(np.ascontiguousarray(part, dtype=np.int32) for part in self.values))
+
+
+@dataclass(frozen=True, eq=False)
 class GopRecord(Record):
     """One GoP: frames first_frame .. first_frame + frame_count - 1 of the sequence, as integers.
 
@@ -328,6 +346,7 @@ class GopRecord(Record):
     field: FieldRecord | None = None
     camera: CameraData | None = None
     detail: DetailData | None = None
+    residual: ResidualData | None = None
     carried: Int64 | None = None
 
     def __post_init__(self) -> None:
@@ -371,3 +390,4 @@ class GopHeader(Record):
     field_type: int
     camera_type: int
     detail_type: int
+    residual_frames: int

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 
-from .limits import LEVELS, MAX_GOP_FRAMES, MAX_SIDE
+from .limits import LEVELS, MAX_GOP_FRAMES, MAX_RESIDUAL_FRAMES, MAX_SIDE
 from .rules import between, rule
 
 # 6.1 Descriptors
@@ -289,6 +289,12 @@ def camera_type(value: int) -> str | None:
 def detail_type(value: int) -> str | None:
     """detail_type is 0, 1 or 2."""
     return between("detail_type", value, 0, 2)
+
+
+@rule("C-6.5-21")
+def residual_frames(value: int) -> str | None:
+    """residual_frames is 0 to 64."""
+    return between("residual_frames", value, 0, MAX_RESIDUAL_FRAMES)
 
 
 @rule("C-6.5-15")

@@ -324,9 +324,11 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         read_field(r, gop)
     if head["detail_type"]:
         read_detail(r, gop, before)
+    if head["residual_frames"]:
+        read_residual(r, gop)
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
     tools = ["reference_mode", "blend_mode", "motion_degree", "colour_drift", "window_type"]
-    tools += ["camera_type", "detail_type", "shape_type", "colour_space", "colour_norm"]
+    tools += ["camera_type", "detail_type", "residual_frames", "shape_type", "colour_space", "colour_norm"]
     used = [name for name in tools if head[name]]
     require(sequence["profile"] == 1 or not used, "C-6.5-15", f"profile 0 has no {', '.join(used)}")
     return gop
@@ -366,6 +368,7 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
     head["field_type"] = choice(r, "field_type", "C-6.5-14")
     head["camera_type"] = choice(r, "camera_type", "C-6.5-19")
     head["detail_type"] = choice(r, "detail_type", "C-6.5-20", 2)
+    head["residual_frames"] = choice(r, "residual_frames", "C-6.5-21", 64)
     require(head["blend_mode"] or not head["detail_type"], "C-6.21-1", "a GoP of plain sums has a detail")
 
 
@@ -577,6 +580,70 @@ def read_detail(r: Reader, gop: Gop, before: Gop | None) -> None:
     gop.symbols["detail"] = symbols.reshape(3, rows, columns, 64)
 
 
+def read_residual(r: Reader, gop: Gop) -> None:
+    """Coefficients of blocks in space and time, diagonal by diagonal (5.22, 6.22)."""
+    frames, rows, columns = (
+        gop.head["residual_frames"],
+        *((gop.sequence[side] + 7) // 8 for side in ("height", "width")),
+    )
+    shape = -(-gop.head["frame_count"] // frames), rows, columns
+    order = residual_order(frames)
+    number = {frequencies: n for n, frequencies in enumerate(order)}
+    gop.head["residual_step"] = [r.f32(), r.f32()]
+    require(min(gop.head["residual_step"]) > 0, "C-6.22-1", "a step of the residual is not positive")
+    symbols, lengths = np.zeros((3, *shape, 64 * frames), np.int64), np.zeros((3, *shape), np.int64)
+    for c in range(3):
+        count = np.zeros(shape, np.int64)
+        for row, column in ((0, 0), (1, 1), (0, 1), (1, 0)):
+            phase = np.s_[:, row::2, column::2]
+            near = [around(lengths[c]), *(x for k in range(c) for x in (lengths[k], around(lengths[k])))]
+            coded = r.plane(count[phase].size, [x[phase].ravel() for x in near])
+            require(((coded >= 0) & (coded <= 64 * frames)).all(), "C-6.22-2", "a coded_count is out of range")
+            count[phase] = coded.reshape(count[phase].shape)
+            lengths[c][phase] = bit_length(count[phase])
+        found, total, near = (
+            symbols[c].reshape(-1, 64 * frames),
+            np.zeros(count.size, np.int64),
+            around(lengths[c]).ravel(),
+        )
+        length, others = lengths[c].ravel(), symbols[:c].reshape(c, count.size, 64 * frames)
+        for s in range(frames + 14):
+            members = [n for n in range(len(order)) if sum(order[n]) == s]
+            pairs = [(n, b) for n in members for b in np.flatnonzero(count.ravel() > n)]
+            if not pairs:
+                break
+            n, b = np.array(pairs).T
+            sizes = np.zeros(len(n), np.int64)
+            for axis in range(3):
+                lower = [number.get(tuple(np.subtract(order[k], np.eye(3, dtype=int)[axis])), -1) for k in n]
+                sizes += np.where(np.array(lower) < 0, 0, np.abs(found[b, lower]))
+            looks = [length[b], near[b], bit_length(total[b]), bit_length(count.ravel()[b] - n)]
+            looks += [np.array([order[k][0] for k in n]), sizes, *(np.abs(other[b, n]) for other in others)]
+            found[b, n] = r.plane(len(n), looks)
+            np.add.at(total, b, np.abs(found[b, n]))
+    gop.head["residual_shape"] = (*shape, 64 * frames)
+    for c in range(3):  # few are not 0
+        gop.symbols[f"residual[{c}].index"] = np.flatnonzero(symbols[c])
+        gop.symbols[f"residual[{c}].values"] = symbols[c][symbols[c] != 0]
+
+
+def residual_order(frames: int) -> list[tuple[int, ...]]:
+    """(K, V, U) of a block's coefficients in their order (6.22)."""
+    return sorted(np.ndindex(frames, 8, 8), key=lambda f: (sum(f), f[0], f[1]))
+
+
+def bit_length(x: np.ndarray) -> np.ndarray:
+    """L of 6.22: bits of numbers that are not negative."""
+    return np.frexp(x.astype(np.float64))[1].astype(np.int64)
+
+
+def around(planes: np.ndarray) -> np.ndarray:
+    """The sum over the up to eight blocks around each block [groups, rows, columns]."""
+    wide = np.pad(planes, ((0, 0), (1, 1), (1, 1)))
+    rows, columns = planes.shape[1:]
+    return sum(wide[:, y : y + rows, x : x + columns] for y in range(3) for x in range(3)) - planes
+
+
 # --------------------------------------------------------------------------------------------------------------------
 # The file: sections 5.2 to 5.4, 5.13, 5.14
 
@@ -584,7 +651,7 @@ def read_detail(r: Reader, gop: Gop, before: Gop | None) -> None:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\7", "C-6.2-2", "the version is not 0.7")
+    require(data[8:10] == b"\0\x08", "C-6.2-2", "the version is not 0.8")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):
@@ -714,6 +781,9 @@ def dequantise(gop: Gop) -> dict[str, np.ndarray]:
         p["camera"] = symbols["camera"] * (0.5**bits).astype(np.float32)
     if head["detail_type"]:
         p["detail"] = symbols["detail"] * np.repeat(head["detail_step"], [1, 2]).reshape(3, 1, 1, 1)
+    if head["residual_frames"]:
+        for c, step in enumerate(np.repeat(head["residual_step"], [1, 2])):
+            p[f"residual[{c}].values"] = symbols[f"residual[{c}].values"] * step
     for name, array in p.items():
         require(np.isfinite(array).all(), "C-6.8-6", f"{name} is not finite")
     return p
@@ -810,12 +880,11 @@ def rgb_of(ycc: np.ndarray) -> np.ndarray:
 
 def detail_at(gop: Gop, p: dict[str, np.ndarray], shift: np.ndarray) -> np.ndarray:
     """The detail [H, W, 3] that pixels take whose Gaussians have gone [H, W, 2] (7.10)."""
-    (height, width, _), (_, rows, columns, _) = shift.shape, p["detail"].shape
-    blocks = np.zeros((3, rows, columns, 8, 8))
+    height, width, _ = shift.shape
+    blocks = np.zeros((*p["detail"].shape[:3], 8, 8))
     for k, (v, u) in enumerate(FREQUENCIES):
         blocks[..., v, u] = p["detail"][..., k]
-    picture = np.einsum("bv,crkvu,au->rbkac", COSINES, blocks, COSINES)
-    picture = rgb_of(picture.reshape(8 * rows, 8 * columns, 3)[:height, :width])
+    picture = picture_of(blocks)[:height, :width]
     at = np.stack(np.meshgrid(np.arange(width), np.arange(height)), axis=-1) - shift  # q - 0.5
     at = np.where(np.isnan(at), 0, np.clip(at, 0, (width - 1, height - 1)))
     first = np.floor(at).astype(np.int64)
@@ -825,8 +894,29 @@ def detail_at(gop: Gop, p: dict[str, np.ndarray], shift: np.ndarray) -> np.ndarr
     return (1 - fy) * above + fy * ((1 - fx) * picture[y1, x0] + fx * picture[y1, x1])
 
 
+def picture_of(blocks: np.ndarray) -> np.ndarray:
+    """RGB of blocks [3, rows, columns, V, U], with what lies beyond the frame."""
+    picture = np.einsum("bv,crkvu,au->rbkac", COSINES, blocks, COSINES)
+    return rgb_of(picture.reshape(8 * blocks.shape[1], 8 * blocks.shape[2], 3))
+
+
+def residual_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
+    """The residual [H, W, 3] at position i (7.11)."""
+    frames, shape = gop.head["residual_frames"], gop.head["residual_shape"]
+    group = min(max(math.floor((i + 0.5) / frames), 0), shape[0] - 1)
+    coefficients, blocks = np.zeros((3, *shape)), np.zeros((3, *shape[1:3], 8, 8))
+    for c in range(3):
+        coefficients[c].flat[gop.symbols[f"residual[{c}].index"]] = p[f"residual[{c}].values"]
+    for n, (k, v, u) in enumerate(residual_order(frames)):
+        weight = math.sqrt((2 if k else 1) / frames) * math.cos(
+            (2 * (i - group * frames) + 1) * k * math.pi / (2 * frames)
+        )
+        blocks[..., v, u] += weight * coefficients[:, group, :, :, n]
+    return picture_of(blocks)[: gop.sequence["height"], : gop.sequence["width"]]
+
+
 def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
-    """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8, 7.10)."""
+    """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8, 7.10, 7.11)."""
     width, height = gop.sequence["width"], gop.sequence["height"]
     mean, cholesky, colour, r = gaussians_at(gop, p, i)
     gone = np.zeros_like(mean)  # since the home frame, where the detail moves
@@ -857,6 +947,8 @@ def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
         out = (out + epsilon * np.array(gop.head["background"], np.float64)) / (weights + epsilon)
         if gop.head["detail_type"]:
             out = out + detail_at(gop, p, shift / (weights + epsilon))
+    if gop.head["residual_frames"]:
+        out = out + residual_at(gop, p, i)
     return np.clip(np.nan_to_num(out, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
 
 

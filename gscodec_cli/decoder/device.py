@@ -15,12 +15,15 @@ from gscodec.format.errors import GsvError
 from gscodec.kernels import registry
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.detail import home_position
+from gscodec_cli.decoder.device_residual import DeviceResidual
 from gscodec_cli.decoder.reconstruct import GopRenderer
 
 MOST_FRAMES = 16  # in a batch
 BATCH_BYTES = 1 << 29  # of the GPU's memory for the Gaussians and pictures of a batch, and as much for its pairs
 SPLAT_BYTES, PAIR_BYTES = 76, 56  # of a Gaussian in a frame, without its field; of a pair while they are sorted
-PIXEL_BYTES, DEEP_PIXEL_BYTES = 3, 80  # frames of more than 8 bits, or with detail, are rounded in several steps
+# Of a pixel of a frame; those of more than 8 bits, or with detail or residual, are rounded in several steps.
+PIXEL_BYTES, DEEP_PIXEL_BYTES = 3, 80
+RESIDUAL_PIXEL_BYTES = 28  # of a pixel, for colours and what they are made of, while the residual is added
 MOVED_BYTES = 36  # of a Gaussian in a frame, to draw how far it has gone for the detail
 KEPT_GOPS = 3
 
@@ -45,19 +48,26 @@ class DeviceGop:
         over_time = motion, drift, life, gop.edge, renderer.frame_count
         self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
         self._home = None  # means [N, 2] in the frame of the detail
+        self._residual = None if gop.residual is None else DeviceResidual(gop.residual, self._device)
         if gop.detail is not None and gop.detail.moving:
             self._home = self.splats([home_position(renderer.frame_count)], endless=True).mean
 
     @property
     def frames_that_fit(self) -> int:
         """Frames of a batch for which there is memory, at least one."""
-        detail = self.prepared.detail is not None
-        of_pixel = DEEP_PIXEL_BYTES if self.prepared.deep or detail else PIXEL_BYTES
-        of_splat = SPLAT_BYTES + MOVED_BYTES * detail
-        of_frame = math.prod(self.renderer.view.shape) * of_pixel + len(self.prepared.mean) * of_splat
+        pixels = math.prod(self.renderer.view.shape)
+        of_frame = pixels * (PIXEL_BYTES if self._in_one_step else DEEP_PIXEL_BYTES)
+        if self._residual is not None:
+            of_frame = max(of_frame, pixels * RESIDUAL_PIXEL_BYTES + self._residual.frame_bytes)
+        of_frame += len(self.prepared.mean) * (SPLAT_BYTES + MOVED_BYTES * (self.prepared.detail is not None))
         if self.prepared.plan is not None:
             of_frame += self.prepared.plan.device_plan.frame_bytes
         return max(1, BATCH_BYTES // of_frame)
+
+    @property
+    def _in_one_step(self) -> bool:
+        """Whether one kernel draws the Gaussians and rounds the picture."""
+        return self.prepared.detail is None and self._residual is None and not self.prepared.deep
 
     def splats(self, positions: Sequence[float], *, endless: bool = False) -> Any:
         """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames.
@@ -97,6 +107,27 @@ class DeviceGop:
         blending = self.background, self.prepared.epsilon
         return blend_detail(drawn, moved, self._picture, *blending, detail.ratio, detail.corner)
 
+    def colours(self, splats: Any, bins: Any, positions: Sequence[float]) -> Any:
+        """Colours [B, 3, height, width] float32 of Gaussians in their bins at B positions, with detail and residual."""
+        from gscodec.kernels.triton.raster import rasterize
+
+        if self.prepared.detail is not None:
+            found = self.with_detail(splats, bins)
+        else:
+            found = _blended(rasterize(splats, bins), self.background, self.prepared)
+        if self._residual is not None:
+            self._residual.add(found, positions)
+        return found
+
+    def draw(self, splats: Any, bins: Any, positions: Sequence[float], out: Any) -> None:
+        """Draw Gaussians in their bins at B positions into `out` [B, height, width, 3] uint8 or uint16."""
+        from gscodec.kernels.triton.raster import render_rgb8
+
+        if self._in_one_step:
+            render_rgb8(splats, bins, self.background, self.prepared.epsilon, out)
+        else:
+            _round(self.colours(splats, bins, positions), out)
+
     def begin(self, positions: Sequence[float]) -> Batch:
         """Start to find out where the Gaussians are at frame positions inside the GoP; waits for nothing."""
         import torch
@@ -131,7 +162,6 @@ class Batch:
         Waits until the work is known, before it is done. Raises LimitError, FormatError.
         """
         from gscodec.kernels.triton.binning import bin_pairs
-        from gscodec.kernels.triton.raster import rasterize, render_rgb8
 
         *work, room = self.work.wait().tolist()
         for drawn in work:
@@ -140,14 +170,9 @@ class Batch:
             for part in (slice(0, len(work) // 2), slice(len(work) // 2, None)):
                 self.gop.begin(self.positions[part]).draw(out[part])
             return
-        gop, splats, size = self.gop.prepared, self.splats, self.gop.renderer.view.shape
+        splats, size = self.splats, self.gop.renderer.view.shape
         bins = bin_pairs(self.boxes, splats.mean, splats.conic, splats.counts, size, room)
-        if gop.detail is not None:
-            _round(self.gop.with_detail(splats, bins), out)
-        elif gop.deep:
-            _round(_blended(rasterize(splats, bins), self.gop.background, gop), out)
-        else:
-            render_rgb8(splats, bins, self.gop.background, gop.epsilon, out)
+        self.gop.draw(splats, bins, self.positions, out)
 
 
 class DeviceDecoder:

@@ -35,10 +35,12 @@ from gscodec.kernels import (
 from gscodec_cli.decoder.camera import Camera
 from gscodec_cli.decoder.detail import Detail, home_position
 from gscodec_cli.decoder.field import prepare_field
+from gscodec_cli.decoder.residual import Residual
 
 # Rows: luma, red-blue, green-magenta axis of the orthonormal YCC space; rgb = ycc @ YCC_TO_RGB.
 YCC_TO_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 DETAIL_BYTES = 48  # of a coded pixel, while the detail is made: symbols, coefficients, the picture
+RESIDUAL_BYTES, VALUE_BYTES = 80, 40  # of a coded pixel, while a residual is drawn; of a coefficient other than 0
 MOVED_BYTES = 12  # of a drawn pixel, for how far the Gaussians there have gone
 PIXELS_PER_BYTE = 8  # the kernel lists a Gaussian, in 4 bytes, once for every 32 lines that it covers
 MIN_EXTENT, MAX_EXTENT, MAX_LOG = 2.0**-4, 2.0**14, 16.0
@@ -66,7 +68,8 @@ class PreparedGop:
     """A GoP in the pixels of a view and in RGB, float32 arrays; `plan` evaluates its field.
 
     mean [N, 2], conic [N, 3], colour [N, 3], motion [N, K, 2], drift [N, 3], life [N, 3] (birth, death, centre) and its
-    edge; scale [2] and matrix [3, 3] of what the field gives; `deep` frames have 16 bits; `detail` is added to them.
+    edge; scale [2] and matrix [3, 3] of what the field gives; `deep` frames have 16 bits; `detail` and `residual` are
+    added to them.
     """
 
     mean: np.ndarray
@@ -85,6 +88,7 @@ class PreparedGop:
     epsilon: float
     deep: bool
     detail: Detail | None
+    residual: Residual | None
 
 
 def make_view(
@@ -148,6 +152,8 @@ class GopRenderer:
         self._bytes = params.gaussian_count * (GAUSSIAN_BYTES + 4 * inputs) + 16 * math.prod(self.view.shape)
         if params.detail is not None:
             self._bytes += DETAIL_BYTES * math.prod(size) + MOVED_BYTES * math.prod(self.view.shape)
+        if params.residual is not None:
+            self._bytes += RESIDUAL_BYTES * math.prod(size) + VALUE_BYTES * sum(map(len, params.residual.values))
         self._limits.check("memory", self._bytes)
         self._plan = prepare_field(params, size, threads, backend) if params.field else None
         self._home: np.ndarray | None = None  # means in the frame of the detail
@@ -155,6 +161,10 @@ class GopRenderer:
         if params.detail is not None:
             place = size, self.view.size, self.view.crop[:2]
             self._detail = Detail.of(params.detail, params.detail_moving, YCC_TO_RGB, *place, self._dtype)
+        self._residual: Residual | None = None
+        if params.residual is not None:
+            seen = size[::-1], self.view.size, self.view.crop
+            self._residual = Residual(params.residual, params.frame_count, YCC_TO_RGB, *seen, self._dtype)
 
     def _prepare_geometry(self, params: GopParameters, scale: np.ndarray) -> None:
         chol = cholesky(params)
@@ -261,13 +271,8 @@ class GopRenderer:
         else:
             g = self.gaussians(position)
         self.check_work(covered_pixels(g.mean, g.conic, size))
-        if self._detail is not None:
-            shift = None if gone is None else self.sums(g, gone)[:2]
-            blending = self._background, self._epsilon, self._threads, self._backend
-            return self._rounded(self._detail.blend(self.sums(g, g.feature), shift, *blending), out)
-        if self._deep:
-            drawn = self.sums(g, g.feature)
-            return self._rounded(self.blended(drawn) if self._normalised else drawn, out)
+        if self._detail is not None or self._residual is not None or self._deep:
+            return self._rounded(self._colours(position, g, gone), out)
         if self._exact:
             drawn = reference.render_rgb8(g.mean, g.conic, g.feature, size, self._background, self._epsilon)
             return _copy_into(out, drawn)
@@ -282,6 +287,24 @@ class GopRenderer:
             backend=self._backend,
             out=out,
         )
+
+    def colours(self, position: float) -> np.ndarray:
+        """[3, height, width] of the frame at `position`, not clamped or rounded; float32, or float64 as `gaussians`."""
+        if self._detail is not None and self._detail.moving:
+            return self._colours(position, *self.displaced(position))
+        return self._colours(position, self.gaussians(position), None)
+
+    def _colours(self, position: float, g: Gaussians2D, gone: np.ndarray | None) -> np.ndarray:
+        """[3, height, width] of Gaussians at `position` with detail and residual; `gone`: features of `displaced`."""
+        drawn = self.sums(g, g.feature)
+        if self._detail is not None:
+            shift = None if gone is None else self.sums(g, gone)[:2]
+            blending = self._background, self._epsilon, self._threads, self._backend
+            drawn = self._detail.blend(drawn, shift, *blending)
+        elif self._normalised:
+            drawn = self.blended(drawn)
+        missing = None if self._residual is None else self._residual.at(position)
+        return drawn if missing is None else drawn + missing
 
     def check_work(self, drawn: int) -> None:
         """Raise LimitError or FormatError where a frame whose Gaussians cover `drawn` pixels is not to be drawn."""
@@ -299,7 +322,7 @@ class GopRenderer:
         blending = self._normalised, self._background, self._epsilon
         edge = 1.0 if life is None else self._edge
         of_field = self._scale, self._matrix, self._plan
-        return PreparedGop(*arrays, edge, *of_field, self._camera, *blending, self._deep, self._detail)
+        return PreparedGop(*arrays, edge, *of_field, self._camera, *blending, self._deep, self._detail, self._residual)
 
     def sums(self, g: Gaussians2D, feature: np.ndarray) -> np.ndarray:
         """[C, height, width] `feature` [n, C] of Gaussians, drawn and summed; of their own type."""

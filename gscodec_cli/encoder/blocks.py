@@ -33,7 +33,7 @@ def code_detail(
 ) -> DetailData | None:
     """Blocks of `picture` [H, W, 3] RGB that are worth their bits; `seen` [H, W]: of what share of the frames."""
     wanted = _coefficients(picture @ YCC_TO_RGB.T)
-    share = np.clip(_blocks(seen[..., None], "constant")[0].mean((2, 3)), 0, 1).reshape(-1)
+    share = np.clip(blocks_of(seen[..., None], "constant")[0].mean((2, 3)), 0, 1).reshape(-1)
     _, rows, columns, _ = wanted.shape
     wanted = wanted.reshape(3, -1, 64)
     old = None if before is None else before.symbols.reshape(3, -1, 64).astype(np.int64)
@@ -83,7 +83,7 @@ def _choose(wanted: NDArray, base: NDArray, share: NDArray, slope: float) -> tup
     return (symbols + base).astype(np.int64), carried + value.max(1)
 
 
-def _blocks(planes: NDArray, outside: Literal["edge", "constant"] = "edge") -> NDArray:
+def blocks_of(planes: NDArray, outside: Literal["edge", "constant"] = "edge") -> NDArray:
     """[H, W, C] as [C, rows, columns, 8, 8]; what lies outside repeats the edge, or is 0."""
     height, width, count = planes.shape
     padded = np.pad(planes, ((0, -height % BLOCK), (0, -width % BLOCK), (0, 0)), mode=outside)
@@ -94,5 +94,5 @@ def _blocks(planes: NDArray, outside: Literal["edge", "constant"] = "edge") -> N
 
 def _coefficients(planes: NDArray) -> NDArray:
     """[C, rows, columns, 64] cosine coefficients of planes [H, W, C], zigzag order."""
-    found = BASIS @ _blocks(planes) @ BASIS.T
+    found = BASIS @ blocks_of(planes) @ BASIS.T
     return found.reshape(*found.shape[:3], 64)[..., ZIGZAG]

@@ -86,9 +86,7 @@ class Frames:
         return self._kept[what, t]
 
     def _missing(self, t: int) -> Tensor:
-        g = self.renderer.gaussians(float(t))
-        picture = self.renderer.blended(self.renderer.sums(g, g.feature))
-        return self.wanted(t) - torch.from_numpy(picture).clamp_(0, 1)
+        return self.wanted(t) - torch.from_numpy(self.renderer.colours(float(t))).clamp_(0, 1)
 
     def _places(self, t: int) -> Tensor:
         height, width = size = self.renderer.view.shape
@@ -192,6 +190,18 @@ def without_detail(frames: Frames, detail: DetailData | None) -> NDArray:
     for t in range(len(rest)):
         found = frames.wanted(t) - frames.sampled(planes, t, detail.moving)
         rest[t] = (found * 65535 + 0.5).clamp_(0, 65535).numpy().transpose(1, 2, 0)
+    return rest
+
+
+def left_by(frames: Frames, detail: DetailData | None) -> Floats:
+    """What frames miss of which the Gaussians and the detail are drawn, [T, H, W, 3] in 0..1."""
+    planes = None if detail is None else frames.planes(detail)
+    rest = np.empty(frames.pictures.shape, np.float32)
+    for t in range(len(rest)):
+        missing = frames.missing(t)
+        if detail is not None and planes is not None:
+            missing = missing - frames.sampled(planes, t, detail.moving)
+        rest[t] = missing.numpy().transpose(1, 2, 0)
     return rest
 
 

@@ -22,6 +22,7 @@ from gscodec.format.records import (
     GridRecord,
     MeanData,
     MotionData,
+    ResidualData,
     RvqQuantiser,
     ShapeData,
     UniformQuantiser,
@@ -48,6 +49,7 @@ def export_gop(
     reference: GopRecord | None = None,
     camera: CameraData | None = None,
     detail: DetailData | None = None,
+    residual: ResidualData | None = None,
 ) -> GopRecord:
     """The integers of a GoP: the Gaussians carried over from `reference`, then new ones in Morton order.
 
@@ -83,6 +85,7 @@ def export_gop(
         field=_field(compression) if tools.field is not None else None,
         camera=camera,
         detail=detail,
+        residual=residual,
     )
 
 

@@ -30,14 +30,14 @@ BIRTH_ROUNDS = (0.1, 0.25, 0.4)  # of the joint stage
 KEY_SHARE = 0.5  # of the Gaussians that begin; the rest is added to the residual
 REPLACED = 0.15  # share of the Gaussians that every round of births replaces, those that matter least
 CORRECTION = 0.1  # of the compression stage, after Gaussians were dropped or added to meet a target
-REFINED = 0.82  # of the compression stage: then detail and Gaussians share the bits anew, for the last time
+REFINED = 0.82  # of the compression stage: then detail, residual and Gaussians share the bits, for the last time
 BIRTH_SHARE = 0.4  # of the Gaussians that are kept for births, where the profile has them
 
 
 class Refine(Protocol):
-    """Gives a trainer the detail that its Gaussians leave out, if that is worth it, and the rest to be trained towards.
+    """Gives a trainer the detail that its Gaussians leave out and the residual of each frame, if they are worth it.
 
-    The `last` time it takes no more bits than it has.
+    What the detail leaves is trained towards. The `last` time they take no more bits than there are.
     """
 
     def __call__(self, trainer: Trainer, *, last: bool = False) -> None: ...
@@ -76,7 +76,7 @@ def fit_gop(
     trainer.drop(aim.keep(trainer))
     _train_compressed(trainer, aim, refine)
     aim.settle(trainer)
-    if trainer.detail is not None:  # Gaussians went on moving under it
+    if trainer.refined:  # Gaussians went on moving under it
         refine(trainer, last=True)
         aim.settle(trainer)
     return trainer
@@ -166,7 +166,7 @@ def _train_compressed(trainer: Trainer, aim: Aim, refine: Refine) -> None:
     if plan.tools.spare:
         trainer.drop(aim.keep(trainer))
     rounding, begun = Stage("compression", steps, TUNE_RATE, 0.05, Coding.ROUND), noisy
-    if trainer.detail is not None:
+    if trainer.refined:
         begun = round(steps * REFINED)
         trainer.run(rounding, noisy, begun)
         refine(trainer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,12 +18,13 @@ from torch import Tensor
 from gscodec.format.dequant import dequantise
 from gscodec.format.gop import GopBits, read_gop, write_gop
 from gscodec.format.limits import LEVELS
-from gscodec.format.records import GopRecord, SequenceHeader
+from gscodec.format.records import DetailData, GopRecord, ResidualData, SequenceHeader
+from gscodec.format.residual import residual_bytes
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder.camera import Scene, scene_of
 from gscodec_cli.encoder.carry import Reference, predicted_model, reference_of
 from gscodec_cli.encoder.compression import Compression
-from gscodec_cli.encoder.detail import Frames, detail_bits, first_detail, fit_detail, without_detail
+from gscodec_cli.encoder.detail import Frames, detail_bits, first_detail, fit_detail, left_by, without_detail
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import Refine, fit_gop
 from gscodec_cli.encoder.hash_field import new_field
@@ -31,6 +32,7 @@ from gscodec_cli.encoder.home import Home, generator, tensor_of
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
+from gscodec_cli.encoder.residual import fit_residual
 from gscodec_cli.encoder.tools import Tools
 from gscodec_cli.encoder.trainer import Report, Trainer
 from gscodec_cli.metrics.psnr import psnr
@@ -65,6 +67,7 @@ class GopEncoder:
         self._rate: float | None = None  # that the plan's quantisers are for, where it is not the caller's plan
         self.pixels = header.width * header.height
         self._reference: Reference | None = None
+        self._counted: tuple[ResidualData | None, int] = None, 0  # a residual and its bits
         self._costs: dict[bool, Cost] = {}  # of the last GoP that was, or was not, predicted
 
     def go_on(self, last: GopRecord | None, costs: dict[bool, Cost], rate: float | None) -> None:
@@ -135,12 +138,28 @@ class GopEncoder:
         last: bool = False,
     ) -> None:
         """See `fit.Refine`."""
-        if not (self.plan.tools.detail and trainer.model.tools.normalised):
-            return
-        now, before = trainer.detail, reference.record.detail if reference else None
+        tools = trainer.model.tools
         bits = allowed or self._cost(record_of, reference, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
-        trainer.detail = None
+        now, trainer.detail, had, trainer.residual = trainer.detail, None, trainer.residual, None
         frames = Frames(self._renderer(record_of(trainer)), pictures)
+        if tools.detail and tools.normalised:
+            self._refine_detail(trainer, frames, now, bits, reference, last)
+        if tools.residual and (had or not last):
+            most = bits - self._cost(record_of, reference, trainer).bits if last and allowed else None
+            left, like = left_by(frames, trainer.detail), had if last else None
+            trainer.residual, trainer.gained = fit_residual(left, bits, self.header, like=like, most=most)
+
+    def _refine_detail(
+        self,
+        trainer: Trainer,
+        frames: Frames,
+        now: DetailData | None,
+        bits: float,
+        reference: Reference | None,
+        last: bool,
+    ) -> None:
+        """Give `trainer`, which has had the detail `now`, another one, and what is left to be trained towards."""
+        before = reference.record.detail if reference else None
         if now is None:
             found = first_detail(frames, bits, self.header, before, LEAST_GAIN)
         else:
@@ -192,11 +211,21 @@ class GopEncoder:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
         camera = trainer.scene.camera if trainer.scene else None
         before = reference.record if reference else None
-        return export_gop(compression, span.start, pts, before, camera, trainer.detail)
+        return export_gop(compression, span.start, pts, before, camera, trainer.detail, trainer.residual)
 
     def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
-        _, bits = write_gop(record_of(trainer), self.header, reference.record if reference else None)
-        return Cost(bits.total, bits.fixed, trainer.model.load)
+        record = replace(record_of(trainer), residual=None)
+        _, bits = write_gop(record, self.header, reference.record if reference else None)
+        more = self._residual_bits(record.frame_count, trainer.residual)
+        return Cost(bits.total + more, bits.fixed + more, trainer.model.load)
+
+    def _residual_bits(self, frame_count: int, residual: ResidualData | None) -> int:
+        """Bits of a residual. Those of the last one are kept: a GoP is counted often while its residual stays."""
+        if residual is None:
+            return 0
+        if residual is not self._counted[0]:
+            self._counted = residual, 8 * residual_bytes(self.header, frame_count, residual)
+        return self._counted[1]
 
     def _psnr(self, record_of, pictures: NDArray, trainer: Trainer) -> float:
         return float(np.mean(self._decoded_psnrs(record_of(trainer), pictures)))

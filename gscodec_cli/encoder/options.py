@@ -71,6 +71,7 @@ class EncodeOptions:
     drift: bool | None = None
     camera: bool | None = None
     detail: bool | None = None
+    residual: bool | None = None
     blend: str | None = None
 
     def __post_init__(self) -> None:
@@ -218,12 +219,13 @@ def _override(base, options: EncodeOptions, names: dict[str, str]):
 
 def _tools(options: EncodeOptions, tools: Tools) -> Tools:
     same: tuple[str, ...] = ("mean_bits", "shape_bits", "field_bits", "rvq", "rvq_stages", "rvq_codebook")
-    same += ("motion_degree", "drift", "camera", "detail", "window", "amplitude_step", "rate_slope", "spare")
+    same += ("motion_degree", "drift", "camera", "detail", "residual", "window")
+    same += ("amplitude_step", "rate_slope", "spare")
     tools = _override(tools, options, {name: name for name in same})
-    main_only = (tools.window, tools.motion_degree, tools.drift, tools.camera, tools.detail, options.blend)
-    if options.profile == "stgv" and (any(main_only) or options.field is False):
+    main_only = (tools.window, tools.motion_degree, tools.drift, tools.camera, tools.detail, tools.residual)
+    if options.profile == "stgv" and (any((*main_only, options.blend)) or options.field is False):
         raise UsageError(
-            "profile stgv has no windows, polynomial motion, drift, camera, detail or normalised blending: "
+            "profile stgv has no windows, polynomial motion, drift, camera, detail, residual or normalised blending: "
             "use --profile main"
         )
     if options.profile == "stgv" and not tools.rvq:

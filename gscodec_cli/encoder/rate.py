@@ -23,6 +23,7 @@ ROUNDS = 4  # of dropping or adding Gaussians to meet a target
 TRIM_MOST = 0.3  # of the Gaussians that may go without more training
 # PSNR for e times the Gaussians, and for a share 1/e of them: both on the safe side.
 DB_GAINED, DB_LOST = 2.0, 4.0
+RESIDUAL = 0.7  # dB that a residual brings, about, before there is one
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,15 @@ class PsnrAim(Aim):
 
     def grow(self, trainer: Trainer) -> float:
         # A round of births comes early: training alone still brings about a dB.
-        return max(self.least, self._toward(trainer, self.psnr + self.MARGIN - 1.0, trainer.psnr()))
+        return max(
+            self.least,
+            self._toward(
+                trainer, self.psnr + self.MARGIN - 1.0 - RESIDUAL * trainer.plan.tools.residual, trainer.psnr()
+            ),
+        )
 
     def keep(self, trainer: Trainer) -> float:
-        wanted = max(self.least, self._toward(trainer, self.psnr + self.MARGIN, trainer.psnr()))
+        wanted = max(self.least, self._toward(trainer, self.psnr + self.MARGIN - trainer.gained, trainer.psnr()))
         return min(wanted, trainer.model.load)
 
     def settle(self, trainer: Trainer) -> None:

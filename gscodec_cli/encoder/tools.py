@@ -41,6 +41,7 @@ class Tools:
     drift: bool
     camera: bool  # one affine map per frame, where it makes paths straighter
     detail: bool  # a picture of what the Gaussians leave out, which moves with them or stays in place
+    residual: bool  # what each frame still misses, as cosine coefficients in space and time
     births: bool
     lattice: bool  # a step of training looks at every n-th pixel where Gaussians are wide enough
     field: HashLayout | None

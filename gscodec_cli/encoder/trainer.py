@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gscodec.format.records import CameraData, DetailData
+from gscodec.format.records import CameraData, DetailData, ResidualData
 from gscodec.kernels.autograd import on_gpu
 from gscodec_cli.encoder import home
 from gscodec_cli.encoder.bend import bend_of, learn_bends
@@ -85,6 +85,8 @@ class Trainer:
         self.frames, self.model, self.plan, self.generator, self.report = frames, model, plan, generator, report
         self.scene = scene
         self.detail: DetailData | None = None  # what `frames` are without
+        self.residual: ResidualData | None = None  # what is added to what is trained
+        self.gained = 0.0  # dB by the residual
         self.compression = Compression(model, generator) if model.carried else None
         self.rated = False  # trained with the rate of everything that is coded
         # Squared error of a frame that is worth one bit: the slope of a uniform quantiser, times what measured best.
@@ -239,6 +241,11 @@ class Trainer:
                 signs = torch.randint(0, 2, picture.shape, generator=self.generator).float().mul_(2).sub_(1)
                 total += torch.autograd.grad(picture, gain, signs, retain_graph=probe + 1 < PROBES)[0].square()
         return total[:, 0] / (len(chosen) * PROBES)
+
+    @property
+    def refined(self) -> bool:
+        """Whether something is drawn besides the Gaussians."""
+        return self.detail is not None or self.residual is not None
 
     @torch.no_grad()
     def psnr(self) -> float:

@@ -163,6 +163,7 @@ def _tools(head: GopHeader) -> list[str]:
         ("camera", head.camera_type),
         ("detail", head.detail_type == DETAIL_MOVING),
         ("still detail", head.detail_type == DETAIL_STILL),
+        ("residual", head.residual_frames),
         ("predicted", head.reference_mode),
     )
     return tools + [name for name, used in names if used]

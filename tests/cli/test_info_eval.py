@@ -33,6 +33,7 @@ COMPONENTS = [
     "windows",
     "motion",
     "detail",
+    "residual",
     "headers",
     "streams",
 ]
@@ -49,12 +50,12 @@ def test_info_json_has_stable_keys_and_bits_add_up(gsv, clip):
     assert facts["gop_table"][1]["tools"] == ["sum", "motion 2", "window", "field"]
 
 
-@pytest.mark.parametrize("kind", ["detail", "still detail"])
-def test_info_tells_a_gop_with_detail(gsv, tmp_path, kind):
+@pytest.mark.parametrize("kind", ["detail", "still detail", "residual"])
+def test_info_tells_a_gop_with_detail_or_residual(gsv, tmp_path, kind):
     (tmp_path / "detail.gsv").write_bytes(make_file(make_header(frames=3), 20, ("normalised", "camera", kind)))
     facts = json.loads(gsv("info", tmp_path / "detail.gsv", "--json").out)
     assert facts["gop_table"][0]["tools"] == ["normalised", "camera", kind]
-    assert facts["bits"]["detail"] > 0
+    assert facts["bits"][kind.removeprefix("still ")] > 0
     assert sum(facts["bits"].values()) == 8 * facts["bytes"]
 
 

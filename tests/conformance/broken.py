@@ -99,6 +99,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-18": ("chain", {"SEQH.max_entry_distance": u8(10)}),
     "C-6.5-19": ("tiny", {HEADER + "camera_type": u8(2)}),
     "C-6.5-20": ("tiny", {HEADER + "detail_type": u8(3)}),
+    "C-6.5-21": ("tiny", {HEADER + "residual_frames": u8(65)}),
     "C-6.6-1": ("tiny", {"gop[0].mean_data.fraction_bits": u8(9)}),
     "C-6.6-2": (
         "tiny",
@@ -190,6 +191,8 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.21-2": ("detailed", {"gop[7].detail_data.detail_reference": u8(1)}),
     "C-6.21-3": ("detailed", {"gop[0].detail_data.detail_step[1]": f32(0)}),
     "C-6.21-4": ("detailed", {"gop[3].detail_data.kept.minimum": svar(1)}),
+    "C-6.22-1": ("residual_blocks", {"gop[0].residual_data.residual_step[1]": f32(0)}),
+    "C-6.22-2": ("residual_blocks", {"gop[1].residual_data.component[2].coded_count[0].minimum": svar(60)}),
     "C-6.21-5": ("detailed", {"gop[0].detail_data.component[1].coded_count.minimum": svar(50)}),
     "C-6.14-1": ("tiny", {"ENDF.index_offset": (10).to_bytes(8, "little")}),
 }

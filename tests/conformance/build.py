@@ -25,6 +25,7 @@ from gscodec.format.records import (
     GridRecord,
     MeanData,
     MotionData,
+    ResidualData,
     RvqQuantiser,
     SequenceHeader,
     ShapeData,
@@ -141,6 +142,24 @@ def more_detail(n: Numbers, before: DetailData, size: tuple[int, int] = SIZE, mo
     kept = np.where(n.below(4, *before.symbols.shape[1:3]) > 0, 1, 0)
     change = np.where(kept[..., None] & (n.below(3, *kept.shape) > 0)[..., None], 0, blocks(n, size, 6))
     return DetailData(before.steps, before.symbols * kept[..., None] + change, kept, moving)
+
+
+def residual(n: Numbers, frame_count: int, frames: int, size: tuple[int, int] = SIZE, rare: int = 3) -> ResidualData:
+    """A residual in groups of `frames`: low frequencies of one block in `rare`, visible but mostly small.
+
+    The last group of several has none in y.
+    """
+    shape = -(-frame_count // frames), -(-size[1] // 8), -(-size[0] // 8)
+    parts = []
+    for component in range(DETAIL_COMPONENTS):
+        length = n.below(min(64 * frames, 40), *shape) * (n.below(rare, *shape) == 0)
+        if component == 0 and shape[0] > 1:
+            length[-1] = 0
+        values = n.peaked(6, *shape, 64 * frames) * (n.below(3, *shape, 64 * frames) == 0)
+        parts.append(np.where(np.arange(64 * frames) < length[..., None], values, 0).reshape(-1))
+    index = tuple(np.flatnonzero(part) for part in parts)
+    values = tuple(part[where] for part, where in zip(parts, index, strict=True))
+    return ResidualData(frames, (0.125, 0.0625), index, values)
 
 
 def field(n: Numbers, grid2: GridRecord, grid3: GridRecord, frequencies: int, hidden: int, step: float) -> FieldRecord:

@@ -39,6 +39,7 @@ from tests.conformance.build import (
     more_detail,
     motion,
     plain,
+    residual,
     uniform,
     vector,
     windows,
@@ -292,3 +293,34 @@ def textured() -> Vector:
     change = np.where(np.arange(64) < busy, n.peaked(1, 3, 15, 20, 64) * busy, 0)
     fresh = plain(n, 1, 1, 5, size, detail=replace(more, symbols=more.symbols + change), **blending)
     return sequence, [*gops, follow(n, sequence, gops[0], fresh, every(1))]
+
+
+@vector
+def residual_blocks() -> Vector:
+    """Residuals alone, with all tools, beyond the GoP's end, on plain sums, without Gaussians; 37 x 21 pixels."""
+    n, size = Numbers(34), (37, 21)
+    sequence = header(17, size, max_gop_frames=5, max_entry_distance=8)
+    blending = {"blend_mode": BLEND_NORMALISED, "background": (0.25, 0.5, 0.375), "blend_epsilon": 0.0625}
+
+    def whole(first: int, frames: int, count: int, **tools: Any) -> GopRecord:
+        colour = colours(n, count, colour_space=COLOUR_YCC, colour_norm=NORM_ENERGY)
+        tools |= {"motion": motion(n, count, 1), "window": windows(n, count, frames), **blending}
+        tools["drift"] = DriftData(uniform(n.peaked(5, count, 3), 0.03125))
+        return gop(first, frames, means(n, count, size), log_shapes(n, count), colour, **tools)
+
+    gops = [plain(n, 0, 5, 20, size, residual=residual(n, 5, 2, size), **blending)]
+    gops.append(plain(n, 5, 3, 20, size, residual=residual(n, 3, 1, size)))
+    gops.append(plain(n, 8, 1, 0, size, residual=residual(n, 1, 64, size)))
+    tools = {"detail": detail(n, size), "camera": camera(n, 4)}
+    gops.append(whole(9, 4, 40, residual=residual(n, 4, 4, size), **tools))
+    fresh = whole(13, 4, 9, residual=residual(n, 4, 3, size), detail=detail(n, size, moving=False), camera=camera(n, 4))
+    return sequence, [*gops, follow(n, sequence, gops[-1], fresh, every(1))]
+
+
+@vector
+def residual_classes() -> Vector:
+    """A residual with enough blocks for tables by class."""
+    n, size = Numbers(35), (160, 120)
+    blending = {"blend_mode": BLEND_NORMALISED, "blend_epsilon": 0.25}
+    first = plain(n, 0, 3, 30, size, residual=residual(n, 3, 2, size, rare=2), **blending)
+    return header(3, size, max_gop_frames=3), [first]

@@ -45,6 +45,10 @@ def _symbols(r: GopRecord) -> Iterator[tuple[str, np.ndarray]]:
         yield "detail", r.detail.symbols
         if r.detail.kept is not None:
             yield "kept", r.detail.kept
+    if r.residual:
+        for c, (index, values) in enumerate(zip(r.residual.index, r.residual.values, strict=True)):
+            yield f"residual[{c}].index", index
+            yield f"residual[{c}].values", values
     if r.field:
         for (name, _), tensor in zip(r.field.tensor_shapes(), r.field.tensors, strict=True):
             yield f"field.{name}", tensor
@@ -62,6 +66,9 @@ def _parameters(p: GopParameters) -> Iterator[tuple[str, np.ndarray]]:
         array = getattr(p, name)
         if array is not None:
             yield name, array
+    if p.residual:
+        for c, values in enumerate(p.residual.values):
+            yield f"residual[{c}].values", values
     if p.field:
         for name in ("table2", "table3", "w1", "b1", "w2", "b2", "w_mean", "b_mean", "w_colour", "b_colour"):
             yield f"field.{name}", getattr(p.field, name)

@@ -9,8 +9,7 @@ import numpy as np
 
 from gscodec.format.dequant import GopParameters
 from gscodec.format.records import BLEND_NORMALISED, SequenceHeader
-from gscodec_cli.decoder.detail import Detail, detail_picture
-from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer
+from gscodec_cli.decoder.reconstruct import GopRenderer
 
 PEAK_FLOOR, RMS_FLOOR = 2.0**-14, 2.0**-17
 ROOM = 8  # how much more than our own float32 engine's error a decoder may have
@@ -27,16 +26,7 @@ def fast_frame(params: GopParameters, header: SequenceHeader, position: float, b
 
 
 def _drawn(params: GopParameters, header: SequenceHeader, position: float, backend: str | None) -> np.ndarray:
-    renderer, size = GopRenderer(params, header, backend=backend), (header.height, header.width)
-    g = renderer.gaussians(position)
-    drawn = renderer.sums(g, g.feature)
-    if params.detail is None:
-        return finished(drawn.astype(np.float64), params)
-    picture = detail_picture(params.detail, size, YCC_TO_RGB).astype(drawn.dtype)
-    shift = renderer.sums(*renderer.displaced(position))[:2] if params.detail_moving else None
-    detail = Detail(picture, params.detail_moving, (1.0, 1.0), (0.0, 0.0))
-    blending = np.asarray(params.background, np.float32), params.blend_epsilon
-    image = detail.blend(drawn, shift, *blending, threads=1, backend=backend)
+    image = GopRenderer(params, header, backend=backend).colours(position)
     return np.clip(image.astype(np.float64), 0, 1).transpose(1, 2, 0)
 
 

@@ -26,6 +26,7 @@ from gscodec.format.records import (
     GridRecord,
     MeanData,
     MotionData,
+    ResidualData,
     SequenceHeader,
     ShapeData,
     UniformQuantiser,
@@ -57,7 +58,7 @@ def make_gop(
     field_layout: tuple[int, int, int, tuple[int, int]] = (3, 6, 16, (2, 2)),
 ) -> GopRecord:
     """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field,
-    alive (windows that are open all the time), camera, detail or still detail (which need normalised).
+    alive (windows that are open all the time), camera, detail or still detail (which need normalised), residual.
 
     `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight. `field_layout`:
     see PAPER_FIELD.
@@ -83,6 +84,7 @@ def make_gop(
         field=make_field(rng, *field_layout) if "field" in tools else None,
         camera=_camera(rng, frame_count) if "camera" in tools else None,
         detail=make_detail(rng, header, "detail" in tools) if DETAILS & set(tools) else None,
+        residual=make_residual(rng, header, frame_count) if "residual" in tools else None,
     )
 
 
@@ -143,6 +145,21 @@ def make_detail(rng: np.random.Generator, header: SequenceHeader, moving: bool) 
     there = rng.random(shape) < 0.6 * fading
     symbols = np.round(rng.normal(0, 20 * fading, shape)).astype(np.int32) * there
     return DetailData((0.02, 0.025), symbols, moving=moving)
+
+
+def make_residual(rng: np.random.Generator, header: SequenceHeader, frame_count: int, frames: int = 3) -> ResidualData:
+    """A few coefficients in every other block; the last of several groups has none: some tenths of white."""
+    shape = -(-frame_count // frames), *block_grid(header), 64 * frames
+    fading = np.exp(-np.arange(shape[-1]) / 20)
+    index, values = [], []
+    for _ in range(DETAIL_COMPONENTS):
+        there = (rng.random(shape) < 0.6 * fading) & (rng.random((*shape[:3], 1)) < 0.5)
+        if shape[0] > 1:
+            there[-1] = False
+        symbols = np.round(rng.normal(0, 15 * fading, shape)).astype(np.int32) * there
+        index.append(np.flatnonzero(symbols))
+        values.append(symbols.reshape(-1)[index[-1]])
+    return ResidualData(frames, (0.03, 0.04), tuple(index), tuple(values))
 
 
 def make_field(

@@ -11,7 +11,15 @@ from gscodec.format.errors import FormatError
 from gscodec.kernels import backends
 from gscodec_cli import VideoDecoder
 from gscodec_cli.decoder.decode import StreamDecoder
-from gscodec_cli.decoder.device import DEEP_PIXEL_BYTES, MOVED_BYTES, PIXEL_BYTES, SPLAT_BYTES, DeviceDecoder
+from gscodec_cli.decoder.device import (
+    DEEP_PIXEL_BYTES,
+    MOVED_BYTES,
+    PIXEL_BYTES,
+    RESIDUAL_PIXEL_BYTES,
+    SPLAT_BYTES,
+    DeviceDecoder,
+)
+from gscodec_cli.decoder.device_residual import BLOCK_BYTES, CODED_BYTES, STRETCHED_BYTES
 from tests.decoder.synthetic import PAPER_FIELD, make_file, make_header
 
 GPU = next(backend for backend in backends() if backend.name == "triton")
@@ -27,6 +35,8 @@ TOOLS = [
     ("detail", "normalised"),
     ("detail", "field", "normalised", "window", "motion", "camera"),
     ("still detail", "field", "normalised", "window", "motion", "camera"),
+    ("residual", "motion"),
+    ("residual", "detail", "normalised", "window"),
 ]
 
 
@@ -58,10 +68,10 @@ def test_every_frame_is_the_same_in_any_batch(tools, monkeypatch):
     np.testing.assert_array_equal(np.stack(list(decoder_of(data).host_frames(range(FRAMES), FRAMES - 1))), expected)
 
 
-@pytest.mark.parametrize("tools", [(), ("detail",), ("still detail",)], ids=["plain", "detail", "still detail"])
+@pytest.mark.parametrize("tool", ["", "detail", "still detail", "residual"])
 @pytest.mark.parametrize("gaussians", [0, 1])
-def test_hardly_any_gaussians(gaussians, tools):
-    data = clip("field", "window", "normalised", *tools, gaussians=gaussians)
+def test_hardly_any_gaussians(gaussians, tool):
+    data = clip("field", "window", "normalised", tool, gaussians=gaussians)
     np.testing.assert_array_equal(decoder_of(data).draw(range(FRAMES)).cpu().numpy(), one_by_one(data))
 
 
@@ -77,6 +87,9 @@ def test_paper_field_in_batches():
 
 ALL = "field", "motion", "window", "normalised", "camera"
 MOVING = ["_forward", "sub", "mul", "nan_to_num", "constant_pad_nd", "_forward", "_detail"]
+# Three frequencies in time, three kinds of sums, blocks into pictures, which are added.
+RESIDUAL = ["new_zeros", *["mul", "index_add_"] * 3, *["mul", *["addcmul_"] * 7] * 2, "mul", *["addcmul_"] * 2]
+RESIDUAL += ["new_zeros", "index_put_", "add_"]
 ROUNDING = ["clamp", "nan_to_num", "mul", "add", "_to_copy", "_to_copy", "copy_"]
 
 
@@ -87,8 +100,10 @@ ROUNDING = ["clamp", "nan_to_num", "mul", "add", "_to_copy", "_to_copy", "copy_"
         ((), ["_forward"]),
         ((*ALL, "detail"), [*MOVING, *ROUNDING]),
         ((*ALL, "still detail"), ["_forward", "zeros_like", "_detail", *ROUNDING]),
+        (("residual",), ["_forward", *RESIDUAL, *ROUNDING]),
+        ((*ALL, "detail", "residual"), [*MOVING, *RESIDUAL, *ROUNDING]),
     ],
-    ids=["all", "plain", "detail", "still detail"],
+    ids=["all", "plain", "detail", "still detail", "residual", "all with residual"],
 )
 def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools, drawing):
     from tests.kernels.launches import started
@@ -104,6 +119,24 @@ def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools, drawing
     kernels = ["_encode", "_heads"] * ("field" in tools) + ["_place", "_boxes", "cumsum", "sum", "cat"]
     binning = ["_pairs", "sort", "arange", "searchsorted", "index"]
     assert lists[0] == [*kernels, *binning, *drawing]
+
+
+def test_a_residual_adds_nothing_in_one_place_twice_at_once():
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Indices(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            if func._schema.name == "aten::index_add_":
+                added.append(args[2])
+            return func(*args, **(kwargs or {}))
+
+    gpu, added = decoder_of(clip("residual")), []
+    with Indices():
+        gpu.draw(range(FRAMES))
+    assert all(len(index.unique()) == len(index) for index in added)
+    of_group = torch.cat(added[:3])
+    assert len(of_group.unique()) < len(of_group)  # there are such places
 
 
 def test_a_batch_holds_no_more_than_its_share_of_memory(monkeypatch):
@@ -123,9 +156,32 @@ def test_a_batch_holds_no_more_than_its_share_of_memory(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("size", "crop", "stretched"),
+    [((17, 15), (0, 0, 17, 15), 0), ((17, 600), (4, 0, 2, 600), 600 * 17 + 600 * 2)],
+    ids=["coded size", "high and narrow"],
+)
+def test_memory_for_a_residual_is_counted(size, crop, stretched, monkeypatch):
+    data = clip("residual", gaussians=4)
+    index = ContainerReader(data).read_gop(0).residual.index
+    blocks = len(np.unique(np.concatenate(index) // (64 * 3)))  # all in one group
+    of_frame = crop[2] * crop[3] * RESIDUAL_PIXEL_BYTES + 4 * SPLAT_BYTES
+    of_frame += blocks * BLOCK_BYTES + 24 * 16 * CODED_BYTES + stretched * STRETCHED_BYTES
+    assert of_frame > crop[2] * crop[3] * DEEP_PIXEL_BYTES + 4 * SPLAT_BYTES  # as much as for rounding, at the least
+    for room, frames in ((3 * of_frame, 3), (3 * of_frame - 1, 2)):
+        monkeypatch.setattr("gscodec_cli.decoder.device.BATCH_BYTES", room)
+        gpu = DeviceDecoder(StreamDecoder(data, backend="triton", size=size, crop=crop))
+        assert len(next(gpu.batches(range(FRAMES), FRAMES - 1))) == frames
+
+
+@pytest.mark.parametrize(
     ("tools", "times"),
-    [((), 1), (("normalised", "detail"), 2), (("normalised", "still detail"), 1)],  # also how far Gaussians have gone
-    ids=["plain", "detail", "still detail"],
+    [
+        ((), 1),
+        (("normalised", "detail"), 2),  # also how far Gaussians have gone
+        (("normalised", "still detail"), 1),
+        (("residual",), 1),
+    ],
+    ids=["plain", "detail", "still detail", "residual"],
 )
 def test_a_batch_of_too_many_pairs_is_drawn_in_parts(tools, times, monkeypatch):
     from gscodec.kernels.triton import raster

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +15,23 @@ import pytest
 
 from gscodec import kernels
 from gscodec.format.container import ContainerReader
-from gscodec.format.dequant import dequantise
+from gscodec.format.dequant import GopParameters, dequantise
 from gscodec.format.errors import FormatError, LimitError
 from gscodec.format.limits import Limits
+from gscodec.format.records import ResidualData, SequenceHeader
 from gscodec.kernels import Engine, backends
 from gscodec_cli import VideoDecoder
 from gscodec_cli.decoder.device import DeviceGop
-from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.decoder.reconstruct import GopRenderer, View, make_view
 from tests.conformance.generate import FOLDER, MANIFEST
-from tests.conformance.pictures import errors, exact_frame, finished
-from tests.decoder.synthetic import make_file, make_header
+from tests.conformance.pictures import errors, exact_frame
+from tests.decoder.synthetic import make_file, make_gop, make_header, make_residual
 
 GPU = next(backend for backend in backends() if backend.name == "triton")
 pytestmark = pytest.mark.skipif(not GPU.available, reason=f"the GPU engine cannot run: {GPU.reason}")
 GSV = str(Path(sys.executable).with_name("gsv"))
-ALL_TOOLS = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field", "camera", "detail")
+BLENDING = "normalised", "detail", "residual"
+ALL_TOOLS = ("motion", "drift", "window", "log", "ycc", "energy", "field", "camera", *BLENDING)
 
 
 @pytest.fixture
@@ -90,26 +93,70 @@ def test_frames_of_more_than_eight_bits():
 
 
 @pytest.mark.parametrize(
-    "name", ["tiny.gsv", "empty_and_one.gsv", "lives.gsv", "drift.gsv", "shaken.gsv", "detailed.gsv"]
+    "name",
+    ["tiny.gsv", "empty_and_one.gsv", "lives.gsv", "drift.gsv", "shaken.gsv", "detailed.gsv", "residual_blocks.gsv"],
 )
 def test_pictures_stay_within_the_bounds_of_the_specification(name):
-    from gscodec.kernels.triton.raster import rasterize
     from gscodec.kernels.triton.splats import bin_splats
 
     reader, entry = ContainerReader((FOLDER / name).read_bytes()), json.loads(MANIFEST.read_text())["files"][name]
     for index, gop in enumerate(entry["gops"]):
         params = dequantise(reader.read_gop(index), reader.header)
         device = DeviceGop(GopRenderer(params, reader.header, backend="triton"))
-        splats = device.splats(list(range(params.frame_count)))
+        positions = list(range(params.frame_count))
+        splats = device.splats(positions)
         bins = bin_splats(splats, (reader.header.height, reader.header.width))
-        with_detail = params.detail is not None
-        images = (device.with_detail(splats, bins) if with_detail else rasterize(splats, bins)).cpu().numpy()
-        for position, bound in enumerate(gop["frames"]):
-            image = images[position].astype(np.float64)
-            drawn = np.clip(image, 0, 1).transpose(1, 2, 0) if with_detail else finished(image, params)
-            peak, rms = errors(drawn, exact_frame(params, reader.header, position))
+        images = np.clip(device.colours(splats, bins, positions).cpu().numpy().astype(np.float64), 0, 1)
+        for image, position, bound in zip(images, positions, gop["frames"], strict=True):
+            peak, rms = errors(image.transpose(1, 2, 0), exact_frame(params, reader.header, position))
             assert peak <= bound["peak"]
             assert rms <= bound["rms"]
+
+
+def gop_with_residual(tools: tuple[str, ...], bit_depth: int) -> tuple[GopParameters, SequenceHeader]:
+    """Nine frames in five groups, of which the second and the last have no coefficients."""
+    header = make_header(33, 21, 9, bit_depth=bit_depth)
+    made = make_residual(np.random.default_rng(5), header, 9, frames=2)
+    of_group = 3 * 5 * 64 * 2  # blocks of 33 x 21 pixels, frames of a group
+    kept = [index // of_group != 1 for index in made.index]
+    parts = [[part[there] for part, there in zip(p, kept, strict=True)] for p in (made.index, made.values)]
+    record = replace(make_gop(header, 0, 9, 30, tools=tools), residual=ResidualData(2, made.steps, *map(tuple, parts)))
+    return dequantise(record, header), header
+
+
+def drawn_together(params: GopParameters, header: SequenceHeader, positions: list[float], view: View) -> np.ndarray:
+    """Frames of one batch on the device."""
+    import torch
+
+    device, dtype = kernels.registry.triton().default_device(), torch.uint8 if header.bit_depth == 8 else torch.uint16
+    out = torch.empty(len(positions), *view.shape, 3, dtype=dtype, device=device)
+    DeviceGop(GopRenderer(params, header, view=view, backend="triton")).begin(positions).draw(out)
+    return out.cpu().numpy()
+
+
+@pytest.mark.parametrize(
+    ("tools", "bit_depth", "size", "crop"),
+    [
+        ((), 8, None, None),
+        (("normalised",), 10, (50, 40), (7, 5, 21, 18)),
+        (("motion", "normalised", "detail"), 8, None, (3, 4, 30, 17)),
+        (("normalised", "still detail"), 8, (33, 9), None),
+        (("motion",), 10, (20, 21), None),
+    ],
+    ids=["sums", "part of a larger picture, 10 bits", "part, detail", "lower, still detail", "narrower, 10 bits"],
+)
+def test_a_residual_in_one_batch_of_several_groups(tools, bit_depth, size, crop):
+    params, header = gop_with_residual(tools, bit_depth)
+    view, positions = make_view(header, size, crop), [-0.5, 0, 1, 1.25, 2, 2.75, 3.5, 4, 5, 6, 7, 7.5, 8, 8.5]
+    reference = GopRenderer(params, header, view=view, backend="reference")
+    expected = np.stack([reference.render(position) for position in positions]).astype(int)
+    found = drawn_together(params, header, positions, view)
+    assert np.abs(found - expected).max() <= (1 if bit_depth == 8 else 65535 * 2**-13)
+    bare = drawn_together(replace(params, residual=None), header, positions, view).astype(int)
+    white = 255 if bit_depth == 8 else 65535
+    for position, difference in zip(positions, np.abs(found - bare), strict=True):
+        empty = 1.5 <= position < 3.5 or position >= 7.5  # the second group and the last
+        assert difference.max() == 0 if empty else difference.max() > white / 10
 
 
 @pytest.mark.usefixtures("proof")

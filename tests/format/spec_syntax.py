@@ -19,7 +19,8 @@ from tests.format import plain
 ROW = re.compile(r"^\| `(?P<syntax>.*)` \|(?P<descriptor>.*)\|$")
 LOOP = re.compile(r"^for \((\w+) = (\d+); \w+ (<=?) (.+); \w+\+\+\) \{$")
 CALL = re.compile(r"^(\w+)\((.*)\)$")
-Carried = tuple[int, int, Sequence[Sequence[int]]]
+Carried = tuple[int, int, Sequence[Sequence[int]], tuple[int, Sequence[Any]]]
+PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 KNOWN = ("SEQH", "GOPD", "INDX", "ENDF", "pict", "strm", "pack", "tags", "seqh")
 
 
@@ -81,7 +82,9 @@ class Runner:
     """Executes the tables over `data`; `fields` lists (offset, length, name, descriptor, value)."""
 
     def __init__(self, structures: dict[str, Structure], data: bytes, carried: Sequence[Carried] = ()) -> None:
-        """`carried`: per GoP the number of candidates and of carried Gaussians, and `coded_count` of each component."""
+        """`carried`: per GoP the number of candidates and of carried Gaussians, `coded_count` of each component of the
+        detail, and `residual_frames` with those of the residual, [groups, rows, columns] each.
+        """
         self._carried, self._gop = carried, -1
         self.structures, self.data, self.position = structures, data, 0
         self.variables: dict[str, Any] = {}
@@ -102,6 +105,9 @@ class Runner:
             "inherited": lambda: self.variables["detail_reference"] if self.variables["reference_mode"] else 0,
             "largest_count": lambda c: max(self._carried[self._gop][2][c]),
             "coded_blocks": lambda c, k: sum(count > k for count in self._carried[self._gop][2][c]),
+            "phase_blocks": self._phase_blocks,
+            "diagonals": self._diagonals,
+            "diagonal_symbols": self._diagonal_symbols,
             "carried_count": lambda: self._carried[self._gop][1] if self.variables["reference_mode"] else 0,
         }
 
@@ -116,6 +122,21 @@ class Runner:
     def _entries(self, d: int, level: int) -> int:
         grid = self._grids[d]
         return min((grid[f"resolution[{level}]"] ** d + 7) // 8 * 8, 1 << grid["log2_table_size"])
+
+    def _phase_blocks(self, phase: int) -> int:
+        row, column = PHASES[phase]
+        return int(self._carried[self._gop][3][1][0][:, row::2, column::2].size)
+
+    def _diagonal_symbols(self, component: int, diagonal: int) -> int:
+        frames, counts = self._carried[self._gop][3]
+        order = sorted((k + v + u, k, v) for k in range(frames) for v in range(8) for u in range(8))
+        return sum(int((counts[component] > n).sum()) for n in range(len(order)) if order[n][0] == diagonal)
+
+    def _diagonals(self, component: int) -> int:
+        found = 0
+        while self._diagonal_symbols(component, found):
+            found += 1
+        return found
 
     def _inputs(self) -> int:
         widths = [grid["level_count"] * grid["feature_count"] for grid in self._grids.values()]

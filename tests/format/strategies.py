@@ -26,6 +26,7 @@ from gscodec.format.records import (
     GridRecord,
     MeanData,
     MotionData,
+    ResidualData,
     RvqQuantiser,
     SequenceHeader,
     ShapeData,
@@ -147,7 +148,7 @@ def cameras(draw: st.DrawFn, frames: int) -> CameraData:
 
 
 def has_room(header: SequenceHeader) -> bool:
-    """Whether a detail is small enough to be drawn by hypothesis."""
+    """Whether detail and residual are small enough to be drawn by hypothesis."""
     return header.width * header.height <= 1600
 
 
@@ -163,6 +164,18 @@ def details(draw: st.DrawFn, header: SequenceHeader, before: DetailData | None =
     kept = draw(arrays((rows, columns), st.integers(0, 1)))
     near = (before.symbols * kept[..., None] + symbols).clip(LOWEST, HIGHEST)
     return DetailData(before.steps, near, kept, draw(st.booleans()))
+
+
+@st.composite
+def residuals(draw: st.DrawFn, header: SequenceHeader, frame_count: int) -> ResidualData:
+    """Any residual."""
+    frames = draw(st.sampled_from([1, 2, 3, 64]))
+    size = -(-frame_count // frames) * -(-header.height // 8) * -(-header.width // 8) * 64 * frames
+    values = st.one_of(st.integers(1, 3), st.integers(-2, -1), st.integers(1, HIGHEST), st.integers(LOWEST, -1))
+    parts = [draw(st.dictionaries(st.integers(0, size - 1), values, max_size=30)) for _ in range(3)]
+    index = tuple(np.array(sorted(part), np.int64) for part in parts)
+    found = tuple(np.array([part[i] for i in sorted(part)], np.int64) for part in parts)
+    return ResidualData(frames, (draw(positive_f32s), draw(positive_f32s)), index, found)
 
 
 @st.composite
@@ -187,6 +200,8 @@ def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
         optional["blend_epsilon"] = draw(positive_f32s)
         if has_room(header):
             optional["detail"] = draw(st.one_of(st.none(), details(header)))
+    if has_room(header):
+        optional["residual"] = draw(st.one_of(st.none(), residuals(header, frames)))
     if header.frame_duration == 0:
         start = header.start_pts if first == 0 else draw(st.integers(-(1 << 62), 1 << 62))
         deltas = draw(st.lists(st.integers(1, (1 << 32) - 1), min_size=frames - 1, max_size=frames - 1))
@@ -258,6 +273,8 @@ def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> 
         if has_room(header):
             known = [details(header, reference.detail)] if reference.detail else []
             tools["detail"] = draw(st.one_of(st.none(), details(header), *known))
+    if has_room(header):
+        tools["residual"] = draw(st.one_of(st.none(), residuals(header, frames)))
     if header.frame_duration == 0:
         tools["pts"] = tuple(range(frames))
     return GopRecord(

@@ -18,13 +18,14 @@ from gscodec.format import (
     validate_detail,
     validate_media,
     validate_prediction,
+    validate_residual,
 )
 from gscodec.format.chunks import ANCILLARY, KNOWN, SIGNATURE, VERSION
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe
 from gscodec.format.limits import LEVELS
 from gscodec.format.prediction import candidates
-from gscodec.format.records import PROFILES, GopRecord
+from gscodec.format.records import PROFILES, GopRecord, SequenceHeader
 from gscodec.format.rules import RULES
 from gscodec.format.schema import DESCRIPTORS
 from gscodec.format.tables import LUT
@@ -57,11 +58,28 @@ def coded_counts(before: GopRecord | None, gop: GopRecord) -> list[list[int]]:
     return (np.arange(1, 65) * (coded != 0)).max(axis=3).reshape(3, -1).tolist()
 
 
+def residual_counts(sequence: SequenceHeader, gop: GopRecord) -> tuple[int, list[np.ndarray]]:
+    """`residual_frames`, and per component the coefficients of each block [groups, rows, columns] that are coded."""
+    if not gop.residual:
+        return 0, []
+    depth = 64 * gop.residual.frames
+    shape = -(-gop.frame_count // gop.residual.frames), -(-sequence.height // 8), -(-sequence.width // 8)
+    counts = [np.zeros(shape, np.int64) for _ in range(3)]
+    for count, index in zip(counts, gop.residual.index, strict=True):
+        np.maximum.at(count.reshape(-1), index // depth, index % depth + 1)
+    return gop.residual.frames, counts
+
+
 @cache
 def runner_of(name: str) -> Runner:
     data = (FOLDER / name).read_bytes()
-    records = [None, *map(ContainerReader(data).read_gop, range(ContainerReader(data).gop_count))]
-    pairs = [(len(candidates(a)) if a else 0, b.carried_count, coded_counts(a, b)) for a, b in pairwise(records) if b]
+    reader = ContainerReader(data)
+    records = [None, *map(reader.read_gop, range(reader.gop_count))]
+    pairs = [
+        (len(candidates(a)) if a else 0, b.carried_count, coded_counts(a, b), residual_counts(reader.header, b))
+        for a, b in pairwise(records)
+        if b
+    ]
     return Runner(STRUCTURES, data, pairs).run()
 
 
@@ -135,7 +153,15 @@ def test_profiles_signature_version_and_chunks() -> None:
 def test_requirements_functions_and_broken_files_are_the_same_set() -> None:
     stated = re.findall(r"^- \*\*(C-[\d.]+-\d+)\*\* It is a requirement of conformance that .*\.$", TEXT, re.M)
     assert stated == sorted(RULES, key=number_of) == list(broken_files())
-    modules = validate, validate_camera, validate_contexts, validate_data, validate_detail, validate_media
+    modules = (
+        validate,
+        validate_camera,
+        validate_contexts,
+        validate_data,
+        validate_detail,
+        validate_residual,
+        validate_media,
+    )
     for module in (*modules, validate_prediction):
         for name in RULES.values():
             function = getattr(module, name, None)

@@ -43,7 +43,7 @@ def test_the_corpus_is_the_good_vectors(corpus):
 def test_the_corpus_holds_what_gops_are_made_of(corpus):
     """The targets of GoPs, of drawing and of files change no more than what some good file has."""
     records = [reader.read_gop(index) for reader in map(ContainerReader, corpus) for index in range(reader.gop_count)]
-    for part in ("motion", "drift", "window", "field", "camera", "detail", "carried"):
+    for part in ("motion", "drift", "window", "field", "camera", "detail", "residual", "carried"):
         assert any(getattr(record, part) is not None for record in records), part
     assert any(record.detail.kept is not None for record in records if record.detail is not None)
 

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+"""The residual of a GoP: found where it is worth its bits, in groups that fit how long things last."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from gscodec.format.dequant import residual_values
+from gscodec.format.residual import residual_bytes
+from gscodec_cli.decoder.reconstruct import YCC_TO_RGB
+from gscodec_cli.decoder.residual import Residual
+from gscodec_cli.encoder import residual as module
+from gscodec_cli.encoder.residual import fit_residual
+from tests.decoder.synthetic import make_header
+
+WIDTH, HEIGHT, COUNT = 60, 44, 9
+HEADER = make_header(width=WIDTH, height=HEIGHT, frames=COUNT, max_gop_frames=COUNT)
+BITS = 60_000
+
+
+def texture(seed: int) -> np.ndarray:
+    """[H, W, 3]: waves in the middle of the picture."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:HEIGHT, :WIDTH]
+    wave = np.sin(columns * rng.uniform(0.5, 1.5) + rng.uniform(0, 6)) * np.cos(rows * rng.uniform(0.5, 1.5))
+    inside = (abs(columns - 30) < 12) & (abs(rows - 22) < 12)
+    return (0.15 * wave * inside)[..., None] * np.array([1, 0.8, 0.5])
+
+
+def lasting() -> np.ndarray:
+    """[T, H, W, 3]: the same in all frames."""
+    return np.stack([texture(1)] * COUNT).astype(np.float32)
+
+
+def flashing() -> np.ndarray:
+    """[T, H, W, 3]: something else in every frame."""
+    return np.stack([texture(t) for t in range(COUNT)]).astype(np.float32)
+
+
+def decoded(found) -> np.ndarray:
+    """[T, H, W, 3] of a residual."""
+    size = (HEIGHT, WIDTH), (WIDTH, HEIGHT), (0, 0, WIDTH, HEIGHT)
+    drawn = Residual(residual_values(found), COUNT, YCC_TO_RGB, *size, np.float32)
+    frames = [drawn.at(t) for t in range(COUNT)]
+    return np.stack([np.zeros((HEIGHT, WIDTH, 3)) if f is None else f.transpose(1, 2, 0) for f in frames])
+
+
+def bits_of(found) -> int:
+    """Bits of a residual."""
+    return 0 if found is None else 8 * residual_bytes(HEADER, COUNT, found)
+
+
+@pytest.mark.parametrize(("missing", "frames"), [(lasting, COUNT), (flashing, 1)])
+def test_groups_are_as_long_as_what_is_missing_lasts(missing, frames):
+    wanted = missing()
+    found, gained = fit_residual(wanted, BITS, HEADER)
+    assert found.frames == frames
+    rest = np.square(wanted - decoded(found)).sum() / np.square(wanted).sum()
+    assert rest < 0.3
+    assert gained == pytest.approx(-10 * np.log10(rest), abs=0.01)
+
+
+def test_every_coefficient_is_worth_its_bits():
+    """Error and bits, at what a bit is worth, are less than without a residual, and than with one twice as fine."""
+    wanted = flashing()
+    slope = module.SLOPE * float(np.square(wanted).sum()) / BITS
+
+    def cost(found) -> float:
+        rest = wanted if found is None else wanted - decoded(found)
+        return float(np.square(rest).sum()) + slope * bits_of(found)
+
+    found, _ = fit_residual(wanted, BITS, HEADER)
+    assert cost(found) < 0.5 * cost(None)
+    for bits in (BITS / 8, BITS * 8):
+        assert cost(found) <= cost(fit_residual(wanted, bits, HEADER, like=found)[0])
+
+
+@pytest.mark.parametrize("missing", [lasting, flashing])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 1.3])
+def test_it_takes_the_bits_that_there_are(missing, share):
+    wanted = missing()
+    free, _ = fit_residual(wanted, BITS, HEADER)
+    most = share * bits_of(free)
+    found, _ = fit_residual(wanted, BITS, HEADER, like=free, most=most)
+    assert 0.85 * most < bits_of(found) <= most
+    assert found.frames == free.frames
+
+
+def test_a_length_that_is_given_is_kept():
+    free, _ = fit_residual(lasting(), BITS, HEADER)
+    assert fit_residual(flashing(), BITS, HEADER, like=free)[0].frames == free.frames == COUNT
+
+
+def test_nothing_to_find_is_none():
+    rng = np.random.default_rng(0)
+    assert fit_residual(np.zeros((COUNT, HEIGHT, WIDTH, 3), np.float32), BITS, HEADER) == (None, 0.0)
+    noise = rng.normal(0, 0.01, (COUNT, HEIGHT, WIDTH, 3)).astype(np.float32)
+    assert fit_residual(noise, 2_000, HEADER) == (None, 0.0)
+    assert fit_residual(flashing(), BITS, HEADER, most=0) == (None, 0.0)
+    assert fit_residual(flashing(), BITS, HEADER, most=-5.0) == (None, 0.0)
+
+
+def test_what_is_looked_at_at_once_changes_nothing(monkeypatch):
+    whole, _ = fit_residual(flashing(), BITS, HEADER)
+    monkeypatch.setattr(module, "PART", 500)
+    assert fit_residual(flashing(), BITS, HEADER)[0] == whole

@@ -8,7 +8,7 @@ import math
 import numpy as np
 
 from gscodec.format.dequant import GopParameters
-from gscodec.format.records import BLEND_NORMALISED, SequenceHeader
+from gscodec.format.records import SequenceHeader
 from gscodec_cli.decoder.reconstruct import GopRenderer
 
 PEAK_FLOOR, RMS_FLOOR = 2.0**-14, 2.0**-17
@@ -28,14 +28,6 @@ def fast_frame(params: GopParameters, header: SequenceHeader, position: float, b
 def _drawn(params: GopParameters, header: SequenceHeader, position: float, backend: str | None) -> np.ndarray:
     image = GopRenderer(params, header, backend=backend).colours(position)
     return np.clip(image.astype(np.float64), 0, 1).transpose(1, 2, 0)
-
-
-def finished(image: np.ndarray, params: GopParameters) -> np.ndarray:
-    """[H, W, 3] in 0..1 from sums [C, H, W]."""
-    if params.blend_mode == BLEND_NORMALISED:
-        background = np.array(params.background)[:, None, None]
-        image = (image[:3] + params.blend_epsilon * background) / (image[3] + params.blend_epsilon)
-    return np.clip(image, 0, 1).transpose(1, 2, 0)
 
 
 def rounded(frame: np.ndarray, bit_depth: int = 8) -> np.ndarray:

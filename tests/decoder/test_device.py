@@ -15,14 +15,16 @@ import pytest
 
 from gscodec import kernels
 from gscodec.format.container import ContainerReader
-from gscodec.format.dequant import GopParameters, dequantise
+from gscodec.format.dequant import GopParameters, ResidualParameters, dequantise
 from gscodec.format.errors import FormatError, LimitError
 from gscodec.format.limits import Limits
 from gscodec.format.records import ResidualData, SequenceHeader
 from gscodec.kernels import Engine, backends
 from gscodec_cli import VideoDecoder
 from gscodec_cli.decoder.device import DeviceGop
-from gscodec_cli.decoder.reconstruct import GopRenderer, View, make_view
+from gscodec_cli.decoder.device_residual import DeviceResidual
+from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer, View, make_view
+from gscodec_cli.decoder.residual import Residual
 from tests.conformance.generate import FOLDER, MANIFEST
 from tests.conformance.pictures import errors, exact_frame
 from tests.decoder.synthetic import make_file, make_gop, make_header, make_residual
@@ -157,6 +159,19 @@ def test_a_residual_in_one_batch_of_several_groups(tools, bit_depth, size, crop)
     for position, difference in zip(positions, np.abs(found - bare), strict=True):
         empty = 1.5 <= position < 3.5 or position >= 7.5  # the second group and the last
         assert difference.max() == 0 if empty else difference.max() > white / 10
+
+
+def test_a_residual_of_more_places_than_float32_has_integers():
+    import torch
+
+    side, count, nothing = 2400, 300 * 300, np.zeros(0, np.int64)
+    values = np.random.default_rng(3).normal(0, 1, count).astype(np.float32)  # of the first frequency across
+    parts = (np.arange(count) * 64 + 1, nothing, nothing), (values, nothing, nothing)
+    view = (side, side), (side, side), (0, 0, side, side)
+    residual = Residual(ResidualParameters(1, *parts), 1, YCC_TO_RGB, *view, np.float32)
+    colours = torch.zeros(1, 3, side, side, device=kernels.registry.triton().default_device())
+    DeviceResidual(residual, colours.device).add(colours, [0])
+    assert np.abs(colours[0].cpu().numpy() - residual.at(0)).max() < 1e-6
 
 
 @pytest.mark.usefixtures("proof")

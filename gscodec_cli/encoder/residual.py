@@ -82,15 +82,20 @@ def fit_residual(
     lengths = (like.frames,) if like else _likely_lengths(planes[0], slope)
     code, found = max(map(coding, lengths), key=lambda coded: coded[1].gain - slope * coded[1].bits)
     if most is not None and not NEAR * most < found.bits <= most:
-        found = _within(most, found.bits, code)
+        found = _within(most, found, code)
     return found.residual, 10 * math.log10(error / max(error - found.gain, 1e-9 * error))
 
 
-def _within(most: float, taken: int, code: Code) -> Coded:
-    """What takes at most `most` bits, and not much less where bits are worth it; `taken`: bits at the usual worth."""
-    best, aim, stride = NONE, math.log(most * (1 + NEAR) / 2), 1
+def _within(most: float, usual: Coded, code: Code) -> Coded:
+    """What takes at most `most` bits, and not much less where bits are worth it; `usual`: what is worth its bits."""
+    aim, stride = math.log(most * (1 + NEAR) / 2), 1
     # (log of how dear, log of bits) of the dearest that took too many and of the cheapest that did not.
-    above, below = (None, (0.0, _log(taken))) if taken <= most else ((0.0, _log(taken)), None)
+    above: tuple[float, float] | None = None
+    below: tuple[float, float] | None = None
+    if usual.bits > most:
+        best, above = NONE, (0.0, _log(usual.bits))
+    else:
+        best, below = usual, (0.0, _log(usual.bits))
     for _ in range(TRIES):
         if above and below:
             share = (above[1] - aim) / max(above[1] - below[1], 1e-9)

@@ -11,7 +11,7 @@ from gscodec.format.residual import residual_bytes
 from gscodec_cli.decoder.reconstruct import YCC_TO_RGB
 from gscodec_cli.decoder.residual import Residual
 from gscodec_cli.encoder import residual as module
-from gscodec_cli.encoder.residual import fit_residual
+from gscodec_cli.encoder.residual import Coded, fit_residual
 from tests.decoder.synthetic import make_header
 
 WIDTH, HEIGHT, COUNT = 60, 44, 9
@@ -105,3 +105,9 @@ def test_what_is_looked_at_at_once_changes_nothing(monkeypatch):
     whole, _ = fit_residual(flashing(), BITS, HEADER)
     monkeypatch.setattr(module, "PART", 500)
     assert fit_residual(flashing(), BITS, HEADER)[0] == whole
+
+
+def test_what_fits_is_kept_where_nothing_comes_nearer():
+    fits, too_much = Coded(None, 900, 5.0), Coded(None, 2000, 6.0)
+    assert module._within(1000, fits, lambda dearer: fits if dearer >= 1 else too_much) == fits
+    assert module._within(1000, too_much, lambda dearer: fits if dearer > 1 else too_much) == fits

@@ -308,7 +308,7 @@ class ResidualData(Record):
     """What is still missing of each frame of a GoP: blocks of 8x8 pixels and `frames` frames of cosine coefficients.
 
     `index` of each component: where coefficients other than 0 lie in [groups, rows, columns, 64 * frames], flat; the
-    last axis in the order of SPEC 7.11. `values`: what they are.
+    last axis in the order of SPEC 6.22. `values`: what they are.
     """
 
     frames: int

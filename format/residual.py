@@ -24,7 +24,8 @@ from .validate_detail import BLOCK_NUMBERS
 PHASES = ((0, 0), (1, 1), (0, 1), (1, 0))
 Part = tuple[Int64, Int64]  # indices and values
 NOTHING: Part = (np.zeros(0, np.int64), np.zeros(0, np.int64))
-BLOCK_BYTES = 200  # rough memory per block of all groups while a residual is read
+BLOCK_BYTES = 350  # rough memory per block of all groups while a residual is read
+VALUE_BYTES = 16  # of a coefficient other than 0, kept
 COEFFICIENT_BYTES = 100  # rough memory per coded coefficient while they are read: its symbol and columns
 
 
@@ -70,6 +71,8 @@ def residual_data(
     if r is not None:
         sources = [(index, values.astype(np.int64)) for index, values in zip(r.index, r.values, strict=True)]
     parts = [coder.component(f"component[{c}]", source) for c, source in enumerate(sources)]
+    if r is not None:
+        validate_residual.counts_have_bytes(io.place, coder.coded, len(io.getvalue()))
     return r or ResidualData(group, steps, tuple(i for i, _ in parts), tuple(x.astype(np.int32) for _, x in parts))
 
 
@@ -89,17 +92,25 @@ class _Coder:
     def __init__(self, io: FieldStream, shape: tuple[int, int, int], group: int, limits: Limits) -> None:
         self._io, self._shape, self._group, self._limits = io, shape, group, limits
         self._blocks, self._depth = math.prod(shape), BLOCK_NUMBERS * group
-        self._lengths: list[Int64] = []  # of each component so far, lengths of coded_count [groups, rows, columns]
+        self._looks: list[Int64] = []  # [groups, rows, columns] what the counts of each component so far say
         self._found: list[_Lookup] = []  # of each component so far
+        self._bytes = BLOCK_BYTES * self._blocks
+        self.coded = 0  # coefficients, of all components so far
 
     def component(self, name: str, source: Part | None) -> Part:
         """Transfer a component: (rising indices into [blocks, coefficients of a block], values other than 0)."""
         with self._io.scope(name):
             ends = self._ends(source)
-            self._limits.check("memory", COEFFICIENT_BYTES * int(ends.sum()))
-            found = self._coefficients(ends, source)
-        self._lengths.append(lengths_of(ends).reshape(self._shape))
+            self.coded += int(ends.sum())
+            if self._io.reading:
+                validate_residual.counts_have_bytes(self._io.place, self.coded, self._io.payload_length)
+            self._limits.check("memory", self._bytes + COEFFICIENT_BYTES * int(ends.sum()))
+            lengths = lengths_of(ends).reshape(self._shape)
+            near = neighbours(lengths)
+            found = self._coefficients(ends, lengths.reshape(-1), near.reshape(-1), source)
+        self._looks += [lengths, near]
         self._found.append(_Lookup(*found))
+        self._bytes += VALUE_BYTES * len(found[0])
         return found
 
     def _ends(self, source: Part | None) -> Int64:
@@ -112,9 +123,7 @@ class _Coder:
         known = np.zeros_like(ends)
         for phase, (row, column) in enumerate(PHASES):
             part = slice(None), slice(row, None, 2), slice(column, None, 2)
-            looks = [neighbours(known)[part]]
-            for plane in self._lengths:
-                looks += [plane[part], neighbours(plane)[part]]
+            looks = [neighbours(known)[part], *(look[part] for look in self._looks)]
             wanted = None if source is None else ends[part].reshape(-1)
             count = looks[0].size
             found = entropy.plane(self._io, f"coded_count[{phase}]", wanted, count, _flat(looks))
@@ -124,19 +133,22 @@ class _Coder:
             known[part] = lengths_of(ends[part])
         return ends.reshape(-1)
 
-    def _coefficients(self, ends: Int64, source: Part | None) -> Part:
-        """Transfer the coefficients of blocks that have so many, diagonal by diagonal."""
-        length, sums = lengths_of(ends), np.zeros(self._blocks, np.int64)
-        near = neighbours(length.reshape(self._shape)).reshape(-1)
+    def _coefficients(self, ends: Int64, length: Int64, near: Int64, source: Part | None) -> Part:
+        """Transfer the coefficients of blocks that have so many, diagonal by diagonal.
+
+        length, near: what these numbers, and those around each block, say.
+        """
+        sums, live = np.zeros(self._blocks, np.int64), np.flatnonzero(ends)
         in_time, parents, firsts = scan(self._group)[:, 0], _parents(self._group), _diagonals(self._group)
         wanted = None if source is None else _Lookup(*source)
         last = _Lookup(*NOTHING)  # the diagonal before
         found = [NOTHING]
         for first, end in pairwise(firsts.tolist()):
-            there = [np.flatnonzero(ends > number) for number in range(first, end)]
-            block = np.concatenate(there)
-            if len(block) == 0:
+            live = live[ends[live] > first]
+            if len(live) == 0:
                 break
+            there = [live[ends[live] > number] for number in range(first, end)]
+            block = np.concatenate(there)
             number = np.repeat(np.arange(first, end), [len(part) for part in there])
             at = block * self._depth
             lower = [np.where(p[number] < 0, 0, np.abs(last(at + p[number]))) for p in parents]
@@ -146,7 +158,7 @@ class _Coder:
             chosen = None if wanted is None else wanted(at + number)
             name = f"diagonal[{len(found) - 1}]"
             values = entropy.plane(self._io, name, chosen, len(block), _flat(looks))
-            sums += np.bincount(block, np.abs(values), self._blocks).astype(np.int64)
+            np.add.at(sums, block, np.abs(values))
             found.append(_rising(at + number, values))
             last = _Lookup(*found[-1])
         index, values = (np.concatenate(parts) for parts in zip(*found, strict=True))

@@ -591,7 +591,10 @@ def read_residual(r: Reader, gop: Gop) -> None:
     number = {frequencies: n for n, frequencies in enumerate(order)}
     gop.head["residual_step"] = [r.f32(), r.f32()]
     require(min(gop.head["residual_step"]) > 0, "C-6.22-1", "a step of the residual is not positive")
+    if 3 * 8 * 64 * frames * math.prod(shape) > MAX_OUTPUT:
+        raise Malformed(f"the residual needs more than {MAX_OUTPUT} bytes")
     symbols, lengths = np.zeros((3, *shape, 64 * frames), np.int64), np.zeros((3, *shape), np.int64)
+    free = 2**16 + 64 * len(r.data)
     for c in range(3):
         count = np.zeros(shape, np.int64)
         for row, column in ((0, 0), (1, 1), (0, 1), (1, 0)):
@@ -601,6 +604,8 @@ def read_residual(r: Reader, gop: Gop) -> None:
             require(((coded >= 0) & (coded <= 64 * frames)).all(), "C-6.22-2", "a coded_count is out of range")
             count[phase] = coded.reshape(count[phase].shape)
             lengths[c][phase] = bit_length(count[phase])
+        free -= int(count.sum())
+        require(free >= 0, "C-6.22-3", "the residual has too many coefficients")
         found, total, near = (
             symbols[c].reshape(-1, 64 * frames),
             np.zeros(count.size, np.int64),
@@ -796,7 +801,7 @@ def decode_parameters(data: bytes) -> list[dict[str, np.ndarray]]:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Parameters to pictures, in float64 (7.7, 7.8, 7.10)
+# Parameters to pictures, in float64 (7.7, 7.8, 7.10, 7.11)
 
 
 def hash_field(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, np.ndarray]:

@@ -40,7 +40,7 @@ from gscodec_cli.decoder.residual import Residual
 # Rows: luma, red-blue, green-magenta axis of the orthonormal YCC space; rgb = ycc @ YCC_TO_RGB.
 YCC_TO_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 DETAIL_BYTES = 48  # of a coded pixel, while the detail is made: symbols, coefficients, the picture
-RESIDUAL_BYTES, VALUE_BYTES = 80, 40  # of a coded pixel, while a residual is drawn; of a coefficient other than 0
+RESIDUAL_BYTES, VALUE_BYTES = 140, 90  # of a coded pixel, while a residual is drawn; of a coefficient other than 0
 MOVED_BYTES = 12  # of a drawn pixel, for how far the Gaussians there have gone
 PIXELS_PER_BYTE = 8  # the kernel lists a Gaussian, in 4 bytes, once for every 32 lines that it covers
 MIN_EXTENT, MAX_EXTENT, MAX_LOG = 2.0**-4, 2.0**14, 16.0

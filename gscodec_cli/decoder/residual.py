@@ -39,7 +39,7 @@ class GroupCoefficients:
         self.blocks, slot = np.unique(np.concatenate(number), return_inverse=True)
         component = np.repeat(np.arange(DETAIL_COMPONENTS), [len(part) for part in number])
         found = scan(frames)[np.concatenate([index for index, _ in parts]) % (PIXELS * frames)]
-        self.time = found[:, 0]
+        self.time = found[:, 0].copy()
         self.place = (component * len(self.blocks) + slot) * PIXELS + BLOCK * found[:, 1] + found[:, 2]
         self.values = np.concatenate([values for _, values in parts])
 

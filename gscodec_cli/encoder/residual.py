@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gscodec.format.errors import FormatError
 from gscodec.format.limits import MAX_RESIDUAL_FRAMES
 from gscodec.format.records import DETAIL_COMPONENTS, ResidualData, SequenceHeader
 from gscodec.format.residual import group_count, lengths_of, residual_bytes, scan
@@ -74,7 +75,10 @@ def fit_residual(
 
         def code(dearer: float) -> Coded:
             found, gain = _coded(wanted, slope * dearer, frames)
-            taken = 0 if found is None else 8 * residual_bytes(header, count, found)
+            try:
+                taken = 0 if found is None else 8 * residual_bytes(header, count, found)
+            except FormatError:  # more coefficients than so few bytes may have (SPEC C-6.22-3)
+                return NONE
             return Coded(found, taken, gain) if gain > slope * taken else NONE
 
         return code, code(1.0)

@@ -192,6 +192,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.21-3": ("detailed", {"gop[0].detail_data.detail_step[1]": f32(0)}),
     "C-6.21-4": ("detailed", {"gop[3].detail_data.kept.minimum": svar(1)}),
     "C-6.22-1": ("residual_blocks", {"gop[0].residual_data.residual_step[1]": f32(0)}),
+    "C-6.22-3": ("residual_long", {"gop[0].residual_data.component[0].coded_count[0].minimum": svar(4095)}),
     "C-6.22-2": ("residual_blocks", {"gop[1].residual_data.component[2].coded_count[0].minimum": svar(60)}),
     "C-6.21-5": ("detailed", {"gop[0].detail_data.component[1].coded_count.minimum": svar(50)}),
     "C-6.14-1": ("tiny", {"ENDF.index_offset": (10).to_bytes(8, "little")}),

@@ -22,6 +22,7 @@ from gscodec.format.records import (
     DriftData,
     GopRecord,
     MotionData,
+    ResidualData,
     SequenceHeader,
     WindowData,
 )
@@ -315,6 +316,16 @@ def residual_blocks() -> Vector:
     gops.append(whole(9, 4, 40, residual=residual(n, 4, 4, size), **tools))
     fresh = whole(13, 4, 9, residual=residual(n, 4, 3, size), detail=detail(n, size, moving=False), camera=camera(n, 4))
     return sequence, [*gops, follow(n, sequence, gops[-1], fresh, every(1))]
+
+
+@vector
+def residual_long() -> Vector:
+    """A residual in a group of 64 frames, longer than the GoP, with one coefficient, in u."""
+    n, size, nothing = Numbers(36), (80, 80), np.zeros(0, np.int64)
+    few = ResidualData(
+        64, (0.125, 0.0625), (nothing, np.array([4096 * 33]), nothing), (nothing, np.array([9]), nothing)
+    )
+    return header(2, size, max_gop_frames=2), [plain(n, 0, 2, 10, size, residual=few)]
 
 
 @vector

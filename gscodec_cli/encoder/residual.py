@@ -60,8 +60,9 @@ def fit_residual(
 ) -> tuple[ResidualData | None, float]:
     """What of the `missing` [T, H, W, 3] RGB is worth its bits, None if nothing is, and by how many dB that is less.
 
-    bits: what the whole GoP takes. like: has groups of as many frames; else those that gain most are chosen. most: bits
-    that it takes, about, and at the most.
+    Each coefficient is worth more than Gaussians at SLOPE, and all together bring more than Gaussians whose error fell
+    with one over the bits. bits: what the whole GoP takes. like: has groups of as many frames; else those that gain
+    most are chosen. most: bits that it takes, about, and at the most; then it is worth them.
     """
     error, count = float(np.square(missing).sum(dtype=np.float64)), len(missing)
     if error == 0 or (most is not None and most <= 0):
@@ -87,7 +88,10 @@ def fit_residual(
     code, found = max(map(coding, lengths), key=lambda coded: coded[1].gain - slope * coded[1].bits)
     if most is not None and not NEAR * most < found.bits <= most:
         found = _within(most, found, code)
-    return found.residual, 10 * math.log10(error / max(error - found.gain, 1e-9 * error))
+    gained = 10 * math.log10(error / max(error - found.gain, 1e-9 * error))
+    if most is None and (found.bits >= bits or gained < -10 * math.log10(1 - found.bits / bits)):
+        return None, 0.0
+    return found.residual, gained
 
 
 def _within(most: float, usual: Coded, code: Code) -> Coded:

@@ -111,3 +111,15 @@ def test_what_fits_is_kept_where_nothing_comes_nearer():
     fits, too_much = Coded(None, 900, 5.0), Coded(None, 2000, 6.0)
     assert module._within(1000, fits, lambda dearer: fits if dearer >= 1 else too_much) == fits
     assert module._within(1000, too_much, lambda dearer: fits if dearer > 1 else too_much) == fits
+
+
+def test_what_brings_less_than_gaussians_would_is_none(monkeypatch):
+    """What is cheap enough for a low SLOPE takes most of the bits here, or more than there are."""
+    rng = np.random.default_rng(3)
+    rough = flashing() + rng.normal(0, 0.02, (COUNT, HEIGHT, WIDTH, 3)).astype(np.float32)
+    found, gained = fit_residual(rough, BITS, HEADER)
+    assert gained > -10 * np.log10(1 - bits_of(found) / BITS)
+    for slope in (0.2, 0.05, 0.01):
+        monkeypatch.setattr(module, "SLOPE", slope)
+        assert fit_residual(rough, BITS, HEADER) == (None, 0.0)
+    assert fit_residual(rough, BITS, HEADER, most=BITS / 5)[0] is not None

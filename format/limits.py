@@ -13,9 +13,8 @@ from .errors import LimitError
 MAX_SIDE = 65535
 MAX_GOP_FRAMES = 4096
 MAX_RESIDUAL_FRAMES = 64  # of a block of the residual
-FREE_PARAMETERS = (
-    1 << 16
-)  # parameters of a field, coefficients of a residual, without bytes of their own (SPEC 6.10, 6.22)
+# Parameters of a field, or coefficients of a residual, that need no bytes of their own (SPEC 6.10, 6.22).
+FREE_PARAMETERS = 1 << 16
 
 
 @dataclass(frozen=True)

@@ -265,11 +265,7 @@ class GopRenderer:
 
         uint8, or uint16 (white is 65535) where the file has more than 8 bits per component.
         """
-        gone, size = None, self.view.shape
-        if self._detail is not None and self._detail.moving:
-            g, gone = self.displaced(position)
-        else:
-            g = self.gaussians(position)
+        (g, gone), size = self._placed(position), self.view.shape
         self.check_work(covered_pixels(g.mean, g.conic, size))
         if self._detail is not None or self._residual is not None or self._deep:
             return self._rounded(self._colours(position, g, gone), out)
@@ -290,9 +286,13 @@ class GopRenderer:
 
     def colours(self, position: float) -> np.ndarray:
         """[3, height, width] of the frame at `position`, not clamped or rounded; float32, or float64 as `gaussians`."""
+        return self._colours(position, *self._placed(position))
+
+    def _placed(self, position: float) -> tuple[Gaussians2D, np.ndarray | None]:
+        """The Gaussians at `position`, and the features of `displaced` where the detail moves with them."""
         if self._detail is not None and self._detail.moving:
-            return self._colours(position, *self.displaced(position))
-        return self._colours(position, self.gaussians(position), None)
+            return self.displaced(position)
+        return self.gaussians(position), None
 
     def _colours(self, position: float, g: Gaussians2D, gone: np.ndarray | None) -> np.ndarray:
         """[3, height, width] of Gaussians at `position` with detail and residual; `gone`: features of `displaced`."""

@@ -139,10 +139,13 @@ class GopEncoder:
     ) -> None:
         """See `fit.Refine`."""
         tools = trainer.model.tools
+        with_detail = tools.detail and tools.normalised
+        if not (with_detail or tools.residual):
+            return
         bits = allowed or self._cost(record_of, reference, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
         now, trainer.detail, had, trainer.residual = trainer.detail, None, trainer.residual, None
         frames = Frames(self._renderer(record_of(trainer)), pictures)
-        if tools.detail and tools.normalised:
+        if with_detail:
             self._refine_detail(trainer, frames, now, bits, reference, last)
         if tools.residual and (had or not last):
             most = bits - self._cost(record_of, reference, trainer).bits if last and allowed else None

@@ -143,12 +143,8 @@ class PsnrAim(Aim):
 
     def grow(self, trainer: Trainer) -> float:
         # A round of births comes early: training alone still brings about a dB.
-        return max(
-            self.least,
-            self._toward(
-                trainer, self.psnr + self.MARGIN - 1.0 - RESIDUAL * trainer.plan.tools.residual, trainer.psnr()
-            ),
-        )
+        to_come = 1.0 + RESIDUAL * trainer.plan.tools.residual
+        return max(self.least, self._toward(trainer, self.psnr + self.MARGIN - to_come, trainer.psnr()))
 
     def keep(self, trainer: Trainer) -> float:
         wanted = max(self.least, self._toward(trainer, self.psnr + self.MARGIN - trainer.gained, trainer.psnr()))

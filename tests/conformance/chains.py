@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -239,21 +240,26 @@ def changes() -> Vector:
     return sequence, [first, follow(n, sequence, first, alone(2, 20), every(1), far=True)]
 
 
+BLENDING = {"blend_mode": BLEND_NORMALISED, "background": (0.25, 0.5, 0.375), "blend_epsilon": 0.0625}
+
+
+def whole_gop(n: Numbers, size: tuple[int, int], first: int, frames: int, count: int, **tools: Any) -> GopRecord:
+    """A GoP with motion, windows, drift and normalised blending beside the `tools` that are given."""
+    colour = colours(n, count, colour_space=COLOUR_YCC, colour_norm=NORM_ENERGY)
+    tools |= {"motion": motion(n, count, 1), "window": windows(n, count, frames), **BLENDING}
+    tools["drift"] = DriftData(uniform(n.peaked(5, count, 3), 0.03125))
+    return gop(first, frames, means(n, count, size), log_shapes(n, count), colour, **tools)
+
+
 @vector
 def detailed() -> Vector:
     """Details of both types: alone, without Gaussians, after one, going on from one; with all tools; 37 x 21 pixels."""
     n, size = Numbers(32), (37, 21)
     sequence = header(30, size, max_gop_frames=4, max_entry_distance=14)
-    blending = {"blend_mode": BLEND_NORMALISED, "background": (0.25, 0.5, 0.375), "blend_epsilon": 0.0625}
+    alone = partial(whole_gop, n, size)
 
-    def alone(first: int, frames: int, count: int, **tools: Any) -> GopRecord:
-        colour = colours(n, count, colour_space=COLOUR_YCC, colour_norm=NORM_ENERGY)
-        tools |= {"motion": motion(n, count, 1), "window": windows(n, count, frames), **blending}
-        tools["drift"] = DriftData(uniform(n.peaked(5, count, 3), 0.03125))
-        return gop(first, frames, means(n, count, size), log_shapes(n, count), colour, **tools)
-
-    gops = [plain(n, 0, 1, 20, size, detail=detail(n, size), **blending)]
-    gops.append(plain(n, 1, 3, 0, size, detail=detail(n, size, 64), **blending))
+    gops = [plain(n, 0, 1, 20, size, detail=detail(n, size), **BLENDING)]
+    gops.append(plain(n, 1, 3, 0, size, detail=detail(n, size, 64), **BLENDING))
     small = field(n, grid(2, 2, 2, 5), grid(3, 2, 2, 5), 1, 8, 0.015625)
     first = detail(n, size)
     gops.append(alone(4, 4, 50, detail=first, camera=camera(n, 4), field=small))
@@ -266,7 +272,7 @@ def detailed() -> Vector:
         alone(16, 2, 8, detail=detail(n, size)),
     ):
         gops.append(follow(n, sequence, gops[-1], fresh, every(1)))
-    gops.append(plain(n, 18, 2, 20, size, motion=motion(n, 20, 1), detail=detail(n, size, moving=False), **blending))
+    gops.append(plain(n, 18, 2, 20, size, motion=motion(n, 20, 1), detail=detail(n, size, moving=False), **BLENDING))
     still = detail(n, size, moving=False)
     gops.append(alone(20, 4, 40, detail=still, camera=camera(n, 4), field=small))
     moves = more_detail(n, still, size)
@@ -301,15 +307,9 @@ def residual_blocks() -> Vector:
     """Residuals alone, with all tools, beyond the GoP's end, on plain sums, without Gaussians; 37 x 21 pixels."""
     n, size = Numbers(34), (37, 21)
     sequence = header(17, size, max_gop_frames=5, max_entry_distance=8)
-    blending = {"blend_mode": BLEND_NORMALISED, "background": (0.25, 0.5, 0.375), "blend_epsilon": 0.0625}
+    whole = partial(whole_gop, n, size)
 
-    def whole(first: int, frames: int, count: int, **tools: Any) -> GopRecord:
-        colour = colours(n, count, colour_space=COLOUR_YCC, colour_norm=NORM_ENERGY)
-        tools |= {"motion": motion(n, count, 1), "window": windows(n, count, frames), **blending}
-        tools["drift"] = DriftData(uniform(n.peaked(5, count, 3), 0.03125))
-        return gop(first, frames, means(n, count, size), log_shapes(n, count), colour, **tools)
-
-    gops = [plain(n, 0, 5, 20, size, residual=residual(n, 5, 2, size), **blending)]
+    gops = [plain(n, 0, 5, 20, size, residual=residual(n, 5, 2, size), **BLENDING)]
     gops.append(plain(n, 5, 3, 20, size, residual=residual(n, 3, 1, size)))
     gops.append(plain(n, 8, 1, 0, size, residual=residual(n, 1, 64, size)))
     tools = {"detail": detail(n, size), "camera": camera(n, 4)}

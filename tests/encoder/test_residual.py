@@ -11,6 +11,7 @@ from gscodec.format.residual import residual_bytes
 from gscodec_cli.decoder.reconstruct import YCC_TO_RGB
 from gscodec_cli.decoder.residual import Residual
 from gscodec_cli.encoder import residual as module
+from gscodec_cli.encoder import residual_choice, residual_cosines
 from gscodec_cli.encoder.residual import Coded, fit_residual
 from tests.decoder.synthetic import make_header
 
@@ -103,7 +104,9 @@ def test_nothing_to_find_is_none():
 
 def test_what_is_looked_at_at_once_changes_nothing(monkeypatch):
     whole, _ = fit_residual(flashing(), BITS, HEADER)
-    monkeypatch.setattr(module, "PART", 500)
+    monkeypatch.setattr(residual_choice, "PART", 500)
+    monkeypatch.setattr(residual_cosines, "PART", 5000)
+    assert len(list(residual_cosines.stripes(flashing()))) > 3
     assert fit_residual(flashing(), BITS, HEADER)[0] == whole
 
 

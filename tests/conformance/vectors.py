@@ -27,7 +27,7 @@ from gscodec.format.records import (
 from gscodec.format.sequence import write_sequence_header
 from gscodec.format.streams import DISCARD, KEY, PacketRecord, StreamInfo, write_packets, write_streams
 from gscodec.format.tags import Chapter, Tags, write_tags
-from tests.conformance import chains  # registers its vectors
+from tests.conformance import chains, layers  # register their vectors
 from tests.conformance.build import (
     SIZE,
     VECTORS,
@@ -49,7 +49,7 @@ from tests.conformance.build import (
 )
 from tests.conformance.numbers import Numbers
 
-__all__ = ["ANCILLARY", "COPIED", "VECTORS", "chains"]
+__all__ = ["ANCILLARY", "COPIED", "VECTORS", "chains", "layers"]
 
 SOUND = StreamInfo(0, "aac", 1, 48000, 1, "eng", "left and right", 96000, b"\x11\x90", 48000, 2, "stereo")
 SUBTITLES = StreamInfo(1, "subrip", 1, 1000, 64, "", "\u00fcbersetzt")

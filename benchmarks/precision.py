@@ -22,7 +22,8 @@ from docs.tables import table
 from gscodec.format.dequant import GopParameters, dequantise
 from gscodec.format.records import NORM_ENERGY, Coded, GopRecord, SequenceHeader, UniformQuantiser
 from gscodec_cli.decoder.decode import StreamDecoder
-from gscodec_cli.decoder.reconstruct import GopRenderer, cholesky
+from gscodec_cli.decoder.moving import cholesky
+from gscodec_cli.decoder.reconstruct import GopRenderer
 
 LOOKED_AT = 6  # frames of the GoP
 SEED = 0

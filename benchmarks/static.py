@@ -32,7 +32,7 @@ def gop_shares(renderer: GopRenderer) -> list[tuple[float, float]]:
     """(equal, close) share for every frame of a GoP but the first."""
     shares, before = [], None
     for position in range(renderer.frame_count):
-        now = renderer.gaussians(position, keep_all=True)
+        now = renderer.moving.at(position, keep_all=True)
         if before is not None:
             moved = np.abs(now.mean - before.mean).max(1)
             changed = np.abs(now.feature - before.feature).max(1)

@@ -18,9 +18,10 @@ from gscodec.format.limits import MAX_SIDE, Limits
 from gscodec.format.media import Media, read_media, read_packets
 from gscodec.format.streams import PacketRecord
 from gscodec.kernels import registry
-from gscodec_cli.decoder.reconstruct import GopRenderer, make_view
+from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.decoder.source import Source, name_of, open_source
 from gscodec_cli.decoder.timeline import Timeline
+from gscodec_cli.decoder.view import make_view
 from gscodec_cli.errors import MediaError, UsageError
 from gscodec_cli.interrupts import stop_if_interrupted
 

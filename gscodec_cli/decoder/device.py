@@ -32,14 +32,15 @@ class DeviceGop:
     """The Gaussians of one GoP in the GPU's memory."""
 
     def __init__(self, renderer: GopRenderer) -> None:
-        """Copy what `renderer` has prepared; its engine must be `triton`."""
+        """Copy what `renderer` draws; its engine must be `triton`."""
         from gscodec.kernels.triton.place import Moving
         from gscodec.kernels.triton.transfer import send
 
-        self.renderer, self.prepared = renderer, renderer.prepared()
-        gop, self._device = self.prepared, registry.triton().default_device()
-        picture = None if gop.detail is None else gop.detail.picture
-        arrays = gop.mean, gop.conic, gop.colour, gop.motion, gop.drift, gop.life, gop.matrix, gop.background, picture
+        self.renderer, self._device = renderer, registry.triton().default_device()
+        gop, detail = renderer.moving, renderer.detail
+        picture = None if detail is None else detail.picture
+        of_each = gop.mean, gop.conic, gop.colour, gop.motion, gop.drift, gop.life
+        arrays = *of_each, gop.matrix, renderer.background, picture
         sent = iter(send([array for array in arrays if array is not None], self._device))
         parts: Any = tuple(None if array is None else next(sent) for array in arrays)
         mean, conic, colour, motion, drift, life, matrix, self.background, self._picture = parts
@@ -48,8 +49,8 @@ class DeviceGop:
         over_time = motion, drift, life, gop.edge, renderer.frame_count
         self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
         self._home = None  # means [N, 2] in the frame of the detail
-        self._residual = None if gop.residual is None else DeviceResidual(gop.residual, self._device)
-        if gop.detail is not None and gop.detail.moving:
+        self._residual = None if renderer.residual is None else DeviceResidual(renderer.residual, self._device)
+        if detail is not None and detail.moving:
             self._home = self.splats([home_position(renderer.frame_count)], endless=True).mean
 
     @property
@@ -59,15 +60,16 @@ class DeviceGop:
         of_frame = pixels * (PIXEL_BYTES if self._in_one_step else DEEP_PIXEL_BYTES)
         if self._residual is not None:
             of_frame = max(of_frame, pixels * RESIDUAL_PIXEL_BYTES + self._residual.frame_bytes)
-        of_frame += len(self.prepared.mean) * (SPLAT_BYTES + MOVED_BYTES * (self.prepared.detail is not None))
-        if self.prepared.plan is not None:
-            of_frame += self.prepared.plan.device_plan.frame_bytes
+        of_frame += len(self.renderer.moving.mean) * (SPLAT_BYTES + MOVED_BYTES * (self.renderer.detail is not None))
+        plan = self.renderer.moving.plan
+        if plan is not None:
+            of_frame += plan.device_plan.frame_bytes
         return max(1, BATCH_BYTES // of_frame)
 
     @property
     def _in_one_step(self) -> bool:
         """Whether one kernel draws the Gaussians and rounds the picture."""
-        return self.prepared.detail is None and self._residual is None and not self.prepared.deep
+        return self.renderer.detail is None and self._residual is None and not self.renderer.deep
 
     def splats(self, positions: Sequence[float], *, endless: bool = False) -> Any:
         """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames.
@@ -77,7 +79,7 @@ class DeviceGop:
         from gscodec.kernels.triton.place import place
         from gscodec.kernels.triton.transfer import send
 
-        plan, camera = self.prepared.plan, self.prepared.camera
+        plan, camera = self.renderer.moving.plan, self.renderer.moving.camera
         arrays = [np.array(positions, np.float32)]
         if camera is not None:
             arrays.append(np.stack([camera.at(position) for position in positions]))
@@ -95,7 +97,7 @@ class DeviceGop:
         from gscodec.kernels.triton.detail import blend_detail
         from gscodec.kernels.triton.raster import rasterize
 
-        detail, of_frame = self.prepared.detail, (len(splats.counts), splats.counts[0], 2)
+        detail, of_frame = self.renderer.detail, (len(splats.counts), splats.counts[0], 2)
         assert detail is not None
         drawn = rasterize(splats, bins)
         if detail.moving:
@@ -104,17 +106,19 @@ class DeviceGop:
             moved = rasterize(replace(splats, feature=feature), bins)
         else:
             moved = torch.zeros_like(drawn[:, :2])
-        blending = self.background, self.prepared.epsilon
+        blending = self.background, self.renderer.epsilon
         return blend_detail(drawn, moved, self._picture, *blending, detail.ratio, detail.corner)
 
     def colours(self, splats: Any, bins: Any, positions: Sequence[float]) -> Any:
         """Colours [B, 3, height, width] float32 of Gaussians in their bins at B positions, with detail and residual."""
         from gscodec.kernels.triton.raster import rasterize
 
-        if self.prepared.detail is not None:
+        if self.renderer.detail is not None:
             found = self.with_detail(splats, bins)
         else:
-            found = _blended(rasterize(splats, bins), self.background, self.prepared)
+            found = rasterize(splats, bins)
+            if self.renderer.moving.normalised:
+                found = _blended(found, self.background, self.renderer.epsilon)
         if self._residual is not None:
             self._residual.add(found, positions)
         return found
@@ -124,7 +128,7 @@ class DeviceGop:
         from gscodec.kernels.triton.raster import render_rgb8
 
         if self._in_one_step:
-            render_rgb8(splats, bins, self.background, self.prepared.epsilon, out)
+            render_rgb8(splats, bins, self.background, self.renderer.epsilon, out)
         else:
             _round(self.colours(splats, bins, positions), out)
 
@@ -272,11 +276,9 @@ def _behind(items: Iterator[Any]) -> Iterator[Any]:
     yield from waiting
 
 
-def _blended(image: Any, background: Any, gop: Any) -> Any:
-    """Colours [B, 3, H, W] of sums [B, C, H, W]."""
-    if not gop.normalised:
-        return image
-    return (image[:, :3] + gop.epsilon * background[:, None, None]) / (image[:, 3:] + gop.epsilon)
+def _blended(image: Any, background: Any, epsilon: float) -> Any:
+    """Colours [B, 3, H, W] of sums [B, 4, H, W] under normalised blending."""
+    return (image[:, :3] + epsilon * background[:, None, None]) / (image[:, 3:] + epsilon)
 
 
 def _round(image: Any, out: Any) -> None:

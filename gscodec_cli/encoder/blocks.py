@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gscodec.format.detail import BLOCK
 from gscodec.format.records import DetailData
 from gscodec_cli.decoder.detail import BASIS, ZIGZAG
-from gscodec_cli.decoder.reconstruct import YCC_TO_RGB
+from gscodec_cli.decoder.view import YCC_TO_RGB
 
 Floats = NDArray[np.float32]
 DEAD = 0.3  # what of a step is rounded up

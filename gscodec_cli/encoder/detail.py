@@ -23,7 +23,8 @@ from gscodec.format.detail import detail_data
 from gscodec.format.records import DetailData, SequenceHeader
 from gscodec.format.schema import FieldStream
 from gscodec_cli.decoder.detail import detail_picture
-from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer
+from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.decoder.view import YCC_TO_RGB
 from gscodec_cli.encoder.blocks import Floats, code_detail
 from gscodec_cli.encoder.trainer import unit_range
 
@@ -90,7 +91,7 @@ class Frames:
 
     def _places(self, t: int) -> Tensor:
         height, width = size = self.renderer.view.shape
-        *moved, weight = self.renderer.sums(*self.renderer.displaced(float(t)))
+        *moved, weight = self.renderer.sums(*self.renderer.moving.displaced(float(t)))
         weight += np.float32(self.renderer.epsilon)
         places = np.empty((height, width, 2), np.float32)
         for axis, at in enumerate((np.arange(width), np.arange(height)[:, None])):

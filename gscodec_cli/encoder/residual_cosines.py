@@ -17,8 +17,8 @@ from gscodec.format.detail import BLOCK
 from gscodec.format.records import DETAIL_COMPONENTS
 from gscodec.format.residual import group_count, scan
 from gscodec_cli.decoder.detail import BASIS
-from gscodec_cli.decoder.reconstruct import YCC_TO_RGB
 from gscodec_cli.decoder.residual import time_weights
+from gscodec_cli.decoder.view import YCC_TO_RGB
 from gscodec_cli.encoder.blocks import blocks_of
 
 Floats = NDArray[np.float32]

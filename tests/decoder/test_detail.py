@@ -22,7 +22,9 @@ from gscodec_cli import VideoDecoder
 from gscodec_cli.decoder import detail, reconstruct
 from gscodec_cli.decoder.decode import StreamDecoder
 from gscodec_cli.decoder.detail import BASIS, ZIGZAG, detail_picture
-from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer, View
+from gscodec_cli.decoder.moving import MovingGaussians
+from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.decoder.view import YCC_TO_RGB, View
 from tests.decoder.synthetic import make_file, make_gop, make_header
 from tests.decoder.test_reconstruct import gaussian_at
 
@@ -173,9 +175,9 @@ def test_twice_the_size_is_near_the_enlarged_picture():
 
 def as_it_is(renderer: GopRenderer, position: float, engine: str) -> np.ndarray:
     """[h, w, 3] in 0..1: what the Gaussians draw at a position, and pixel by pixel the detail."""
-    g = renderer.gaussians(position)
+    g = renderer.moving.at(position)
     sums = rasterize(g.mean, g.conic, g.feature, renderer.view.shape, backend=engine)
-    image = renderer.blended(sums.astype(g.mean.dtype)).transpose(1, 2, 0) + renderer.prepared().detail.picture
+    image = renderer.blended(sums.astype(g.mean.dtype)).transpose(1, 2, 0) + renderer.detail.picture
     return np.clip(image, 0, 1)
 
 
@@ -191,7 +193,7 @@ def test_what_does_not_move_has_its_detail_as_it_is_in_every_frame(engine):
 @pytest.mark.parametrize("engine", [*ENGINES, "reference"])
 def test_still_detail_is_as_it_is_while_the_gaussians_move(engine, monkeypatch):
     params, header = gop(SETS[4])
-    monkeypatch.setattr(GopRenderer, "displaced", None)  # is not called
+    monkeypatch.setattr(MovingGaussians, "displaced", None)  # is not called
     renderer = GopRenderer(params, header, backend=engine)
     frames = [renderer.render(position) for position in range(6)]
     for position, frame in enumerate(frames):

@@ -23,8 +23,9 @@ from gscodec.kernels import Engine, backends
 from gscodec_cli import VideoDecoder
 from gscodec_cli.decoder.device import DeviceGop
 from gscodec_cli.decoder.device_residual import DeviceResidual
-from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer, View, make_view
+from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.decoder.residual import Residual
+from gscodec_cli.decoder.view import YCC_TO_RGB, View, make_view
 from tests.conformance.generate import FOLDER, MANIFEST
 from tests.conformance.pictures import errors, exact_frame
 from tests.decoder.synthetic import make_file, make_gop, make_header, make_residual

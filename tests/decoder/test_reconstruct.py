@@ -13,7 +13,8 @@ from gscodec.format.dequant import GopParameters, dequantise
 from gscodec.format.errors import FormatError, LimitError
 from gscodec.format.limits import LEVELS, Limits
 from gscodec.kernels import last_engine
-from gscodec_cli.decoder.reconstruct import GopRenderer, View, make_view
+from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.decoder.view import View, make_view
 from tests.decoder.synthetic import make_gop, make_header
 
 ALL = ("motion", "drift", "window", "normalised", "log", "ycc", "energy", "field", "camera")
@@ -157,7 +158,7 @@ def test_gaussians_outside_their_life_are_left_out():
     params, header = gop(("window",), 200)
     rendered = GopRenderer(params, header)
     alive = sum(gaussian_at(params, n, 5, (48, 32))[3] > 0 for n in range(200))
-    assert len(rendered.gaussians(5).mean) == alive < 200
+    assert len(rendered.moving.at(5).mean) == alive < 200
 
 
 def test_no_gaussians_draw_black_or_the_background():

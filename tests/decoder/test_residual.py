@@ -16,8 +16,9 @@ from gscodec.format.limits import Limits
 from gscodec.format.records import SequenceHeader
 from gscodec_cli.decoder import residual as module
 from gscodec_cli.decoder.decode import StreamDecoder
-from gscodec_cli.decoder.reconstruct import YCC_TO_RGB, GopRenderer, View
+from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.decoder.residual import Residual, time_weights
+from gscodec_cli.decoder.view import YCC_TO_RGB, View
 from tests.decoder.synthetic import make_file, make_gop, make_header
 
 SIZE = 44, 29  # neither side is whole blocks

@@ -8,8 +8,8 @@ import pytest
 
 from gscodec.format.dequant import residual_values
 from gscodec.format.residual import residual_bytes
-from gscodec_cli.decoder.reconstruct import YCC_TO_RGB
 from gscodec_cli.decoder.residual import Residual
+from gscodec_cli.decoder.view import YCC_TO_RGB
 from gscodec_cli.encoder import residual as module
 from gscodec_cli.encoder import residual_choice, residual_cosines
 from gscodec_cli.encoder.residual import Coded, fit_residual

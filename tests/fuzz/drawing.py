@@ -11,7 +11,8 @@ import numpy as np
 from gscodec.format.dequant import FieldParameters, GopParameters
 from gscodec.format.errors import FormatError
 from gscodec.format.records import SequenceHeader
-from gscodec_cli.decoder.reconstruct import GopRenderer, make_view
+from gscodec_cli.decoder.reconstruct import GopRenderer
+from gscodec_cli.decoder.view import make_view
 from tests.fuzz.target import LIMITS
 
 CHANGE = struct.Struct("<BHf")  # which array, which number of it, its new value

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""What part of the picture to draw, how large, and from which colour space. Imports numpy and the format's records."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from gscodec.format.records import SequenceHeader
+
+# Rows: luma, red-blue, green-magenta axis of the orthonormal YCC space; rgb = ycc @ YCC_TO_RGB.
+YCC_TO_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+
+
+@dataclass(frozen=True)
+class View:
+    """What part of the picture to draw, and how large.
+
+    `size` is (width, height) of the whole picture in output pixels; the Gaussians are drawn at that size, nothing is
+    resampled. `crop` is (x, y, width, height) in output pixels inside it.
+    """
+
+    size: tuple[int, int]
+    crop: tuple[int, int, int, int]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(height, width) of the drawn array."""
+        return self.crop[3], self.crop[2]
+
+
+def make_view(
+    header: SequenceHeader,
+    size: tuple[int, int] | None = None,
+    crop: tuple[int, int, int, int] | None = None,
+) -> View:
+    """The view for an asked size and crop; the whole picture at its coded size by default."""
+    size = size or (header.width, header.height)
+    return View(size, crop or (0, 0, *size))

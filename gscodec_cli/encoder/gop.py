@@ -149,8 +149,15 @@ class GopEncoder:
             self._refine_detail(trainer, frames, now, bits, reference, last)
         if tools.residual and (had or not last):
             most = bits - self._cost(record_of, reference, trainer).bits if last and allowed else None
-            left, like = left_by(frames, trainer.detail), had if last else None
-            trainer.residual, trainer.gained = fit_residual(left, bits, self.header, like=like, most=most)
+            found = fit_residual(
+                left_by(frames, trainer.detail),
+                bits,
+                self.header,
+                had=had is not None,
+                like=had if last else None,
+                most=most,
+            )
+            trainer.residual, trainer.gained = found
 
     def _refine_detail(
         self,

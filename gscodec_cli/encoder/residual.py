@@ -44,14 +44,16 @@ def fit_residual(
     bits: float,
     header: SequenceHeader,
     *,
+    had: bool = False,
     like: ResidualData | None = None,
     most: float | None = None,
 ) -> tuple[ResidualData | None, float]:
     """What of the `missing` [T, H, W, 3] RGB is worth its bits, None if nothing is, and by how many dB that is less.
 
-    Each coefficient is worth more than Gaussians at SLOPE, and all together bring more than Gaussians whose error fell
-    with one over the bits. bits: what the whole GoP takes. like: has groups of as many frames; else those that gain
-    most are chosen. most: bits that it takes, about, and at the most; then it is worth them.
+    Each coefficient is worth more than Gaussians at SLOPE. All together bring more than Gaussians whose error fell with
+    one over the bits, unless the GoP `had` a residual before: Gaussians that made room for it do not come back as good
+    as they were. bits: what the whole GoP takes. like: has groups of as many frames; else those that gain most are
+    chosen. most: bits that it takes, about, and at the most.
     """
     error, count = sum(float(np.square(frame).sum(dtype=np.float64)) for frame in missing), len(missing)
     if error == 0 or (most is not None and most <= 0):
@@ -78,7 +80,7 @@ def fit_residual(
     if most is not None and not NEAR * most < found.bits <= most:
         found = _within(most, found, code)
     gained = 10 * math.log10(error / max(error - found.gain, 1e-9 * error))
-    if most is None and (found.bits >= bits or gained < -10 * math.log10(1 - found.bits / bits)):
+    if most is None and (found.bits >= bits or (not had and gained < -10 * math.log10(1 - found.bits / bits))):
         return None, 0.0
     return found.residual, gained
 

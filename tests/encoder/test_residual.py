@@ -126,3 +126,14 @@ def test_what_brings_less_than_gaussians_would_is_none(monkeypatch):
         monkeypatch.setattr(module, "SLOPE", slope)
         assert fit_residual(rough, BITS, HEADER) == (None, 0.0)
     assert fit_residual(rough, BITS, HEADER, most=BITS / 5)[0] is not None
+
+
+def test_what_made_room_for_a_residual_keeps_it(monkeypatch):
+    """Where one that is new would bring too little, but not where it takes more bits than there are."""
+    rng = np.random.default_rng(3)
+    rough = flashing() + rng.normal(0, 0.02, (COUNT, HEIGHT, WIDTH, 3)).astype(np.float32)
+    monkeypatch.setattr(module, "SLOPE", 0.2)
+    kept, _ = fit_residual(rough, BITS, HEADER, had=True)
+    assert 0 < bits_of(kept) < BITS
+    monkeypatch.setattr(module, "SLOPE", 0.05)
+    assert fit_residual(rough, BITS, HEADER, had=True) == (None, 0.0)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import io
+
 import numpy as np
 import pytest
 
@@ -10,9 +12,14 @@ from gscodec.format.dequant import residual_values
 from gscodec.format.residual import residual_bytes
 from gscodec_cli.decoder.residual import Residual
 from gscodec_cli.decoder.view import YCC_TO_RGB
+from gscodec_cli.encoder import gop as coder
 from gscodec_cli.encoder import residual as module
 from gscodec_cli.encoder import residual_choice, residual_cosines
+from gscodec_cli.encoder.options import EncodeOptions
+from gscodec_cli.encoder.pipeline import encode
 from gscodec_cli.encoder.residual import Coded, fit_residual
+from gscodec_cli.video.png import png_bytes
+from gscodec_cli.video.reader import open_video
 from tests.decoder.synthetic import make_header
 
 WIDTH, HEIGHT, COUNT = 60, 44, 9
@@ -137,3 +144,20 @@ def test_what_made_room_for_a_residual_keeps_it(monkeypatch):
     assert 0 < bits_of(kept) < BITS
     monkeypatch.setattr(module, "SLOPE", 0.05)
     assert fit_residual(rough, BITS, HEADER, had=True) == (None, 0.0)
+
+
+def test_a_gop_that_made_room_is_not_asked_again(tmp_path, monkeypatch):
+    """Fitted before compression, in it, and within the bits that are left: `had` from the second time on."""
+    told = []
+
+    def spy(missing, bits, header, **how):
+        found = fit_residual(missing, bits, header, **how)
+        told.append((how["had"], how["like"] is not None, how["most"] is not None, found[0] is not None))
+        return found
+
+    monkeypatch.setattr(coder, "fit_residual", spy)
+    for number, picture in enumerate(flashing()[:3] + 0.5):
+        (tmp_path / f"{number}.png").write_bytes(png_bytes((picture * 255).clip(0, 255).astype(np.uint8)))
+    steps = {"key_iterations": 10, "joint_iterations": 10, "tune_iterations": 10}
+    encode(open_video(tmp_path), io.BytesIO(), EncodeOptions(bpp=6.0, detail=False, threads=1, **steps))
+    assert told == [(False, False, False, True), (True, False, False, True), (True, True, True, True)]

@@ -128,7 +128,7 @@ def test_what_brings_less_than_gaussians_would_is_none(monkeypatch):
     rng = np.random.default_rng(3)
     rough = flashing() + rng.normal(0, 0.02, (COUNT, HEIGHT, WIDTH, 3)).astype(np.float32)
     found, gained = fit_residual(rough, BITS, HEADER)
-    assert gained > -10 * np.log10(1 - bits_of(found) / BITS)
+    assert gained > -10 * module.LEAST * np.log10(1 - bits_of(found) / BITS)
     for slope in (0.2, 0.05, 0.01):
         monkeypatch.setattr(module, "SLOPE", slope)
         assert fit_residual(rough, BITS, HEADER) == (None, 0.0)
@@ -146,6 +146,14 @@ def test_what_made_room_for_a_residual_keeps_it(monkeypatch):
     assert fit_residual(rough, BITS, HEADER, had=True) == (None, 0.0)
 
 
+def encode_flashing(folder, **options):
+    """Encode three frames of texture, quickly, at a rate where a residual is worth its bits."""
+    for number, picture in enumerate(flashing()[:3] + 0.5):
+        (folder / f"{number}.png").write_bytes(png_bytes((picture * 255).clip(0, 255).astype(np.uint8)))
+    steps = {"key_iterations": 10, "joint_iterations": 10, "tune_iterations": 10}
+    encode(open_video(folder), io.BytesIO(), EncodeOptions(bpp=6.0, threads=1, **steps, **options))
+
+
 def test_a_gop_that_made_room_is_not_asked_again(tmp_path, monkeypatch):
     """Fitted before compression, in it, and within the bits that are left: `had` from the second time on."""
     told = []
@@ -156,8 +164,16 @@ def test_a_gop_that_made_room_is_not_asked_again(tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(coder, "fit_residual", spy)
-    for number, picture in enumerate(flashing()[:3] + 0.5):
-        (tmp_path / f"{number}.png").write_bytes(png_bytes((picture * 255).clip(0, 255).astype(np.uint8)))
-    steps = {"key_iterations": 10, "joint_iterations": 10, "tune_iterations": 10}
-    encode(open_video(tmp_path), io.BytesIO(), EncodeOptions(bpp=6.0, detail=False, threads=1, **steps))
+    encode_flashing(tmp_path, detail=False)
     assert told == [(False, False, False, True), (True, False, False, True), (True, True, True, True)]
+
+
+def test_no_detail_is_new_at_the_end(tmp_path, monkeypatch):
+    """It would take the bits that are left to the residual."""
+    told = []
+    monkeypatch.setattr(coder, "first_detail", lambda *_: told.append("detail"))
+    monkeypatch.setattr(coder, "fit_residual", lambda *found, **how: told.append(how) or fit_residual(*found, **how))
+    encode_flashing(tmp_path)
+    assert [what for what in told if what == "detail"] == ["detail"] * 2
+    assert told[0] == told[2] == "detail"
+    assert told[-1]["most"] is not None

@@ -139,8 +139,7 @@ class GopEncoder:
     ) -> None:
         """See `fit.Refine`."""
         tools = trainer.model.tools
-        # A detail that is new at the end would take the bits that Gaussians have left to the residual.
-        with_detail = tools.detail and tools.normalised and not (last and trainer.detail is None)
+        with_detail = tools.detail and tools.normalised
         if not (with_detail or tools.residual):
             return
         bits = allowed or self._cost(record_of, reference, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)

@@ -166,14 +166,3 @@ def test_a_gop_that_made_room_is_not_asked_again(tmp_path, monkeypatch):
     monkeypatch.setattr(coder, "fit_residual", spy)
     encode_flashing(tmp_path, detail=False)
     assert told == [(False, False, False, True), (True, False, False, True), (True, True, True, True)]
-
-
-def test_no_detail_is_new_at_the_end(tmp_path, monkeypatch):
-    """It would take the bits that are left to the residual."""
-    told = []
-    monkeypatch.setattr(coder, "first_detail", lambda *_: told.append("detail"))
-    monkeypatch.setattr(coder, "fit_residual", lambda *found, **how: told.append(how) or fit_residual(*found, **how))
-    encode_flashing(tmp_path)
-    assert [what for what in told if what == "detail"] == ["detail"] * 2
-    assert told[0] == told[2] == "detail"
-    assert told[-1]["most"] is not None

@@ -146,14 +146,6 @@ def test_what_made_room_for_a_residual_keeps_it(monkeypatch):
     assert fit_residual(rough, BITS, HEADER, had=True) == (None, 0.0)
 
 
-def encode_flashing(folder, **options):
-    """Encode three frames of texture, quickly, at a rate where a residual is worth its bits."""
-    for number, picture in enumerate(flashing()[:3] + 0.5):
-        (folder / f"{number}.png").write_bytes(png_bytes((picture * 255).clip(0, 255).astype(np.uint8)))
-    steps = {"key_iterations": 10, "joint_iterations": 10, "tune_iterations": 10}
-    encode(open_video(folder), io.BytesIO(), EncodeOptions(bpp=6.0, threads=1, **steps, **options))
-
-
 def test_a_gop_that_made_room_is_not_asked_again(tmp_path, monkeypatch):
     """Fitted before compression, in it, and within the bits that are left: `had` from the second time on."""
     told = []
@@ -164,5 +156,8 @@ def test_a_gop_that_made_room_is_not_asked_again(tmp_path, monkeypatch):
         return found
 
     monkeypatch.setattr(coder, "fit_residual", spy)
-    encode_flashing(tmp_path, detail=False)
+    for number, picture in enumerate(flashing()[:3] + 0.5):
+        (tmp_path / f"{number}.png").write_bytes(png_bytes((picture * 255).clip(0, 255).astype(np.uint8)))
+    steps = {"key_iterations": 10, "joint_iterations": 10, "tune_iterations": 10}
+    encode(open_video(tmp_path), io.BytesIO(), EncodeOptions(bpp=6.0, detail=False, threads=1, **steps))
     assert told == [(False, False, False, True), (True, False, False, True), (True, True, True, True)]

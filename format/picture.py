@@ -61,7 +61,7 @@ def picture_metadata(io: FieldStream, metadata: PictureMetadata | None) -> Pictu
     text(io, v, "source_codec")
     validate_media.source_chroma_format(io.place, io.field(v, "source_chroma_format", U8))
     io.field(v, "source_bit_depth", U8)
-    io.field(v, "last_frame_duration", UVAR64)
+    validate_media.last_frame_duration(io.place, io.field(v, "last_frame_duration", UVAR64))
     for name, count, descriptor in PARTS:
         v[name] = _part(io, v.get(name), name, count, descriptor)
     return metadata or PictureMetadata(**v)

@@ -222,6 +222,6 @@ class FieldStream:
         self._component = outer
 
     def finish(self) -> None:
-        """Check that a read payload has been used up (rule C-6.2-6)."""
+        """Check that a read payload has been used up (rule C-6.3-5)."""
         if self.reading:
             validate.payload_is_used_up(self._here, self.remaining)

@@ -16,7 +16,7 @@ from .schema import LE32, SVAR64, U8, UVAR, UVAR64, FieldStream, Values
 SOUND, SUBTITLES = 0, 1
 STREAM_TYPES = {SOUND: "sound", SUBTITLES: "subtitles"}
 KEY, DISCARD = 1, 2  # bits of packet_flags
-PACKET_BYTES = 6  # at least, of one packet in a chunk
+PACKET_BYTES = 5  # at least, of one packet in a chunk
 
 
 @dataclass(frozen=True)

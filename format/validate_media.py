@@ -40,6 +40,12 @@ def presence(name: str, value: int) -> str | None:
     return between(name, value, 0, 1)
 
 
+@rule("C-6.15-5")
+def last_frame_duration(value: int) -> str | None:
+    """last_frame_duration is less than 2^63."""
+    return between("last_frame_duration", value, 0, (1 << 63) - 1)
+
+
 # 6.16 Streams
 
 

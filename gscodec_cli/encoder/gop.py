@@ -77,6 +77,11 @@ class GopEncoder:
         with self.home.training():
             self._reference = last and reference_of(last, self.plan.tools)
 
+    @property
+    def most(self) -> float:
+        """Gaussians that a GoP may have: room is left for those that come before others go."""
+        return min(LEVELS[self.header.level].gaussians / 2, max(1.0, 2.0 * self.pixels))
+
     def encode(
         self,
         number: int,
@@ -93,7 +98,7 @@ class GopEncoder:
             reference = self._reference if predicted else None
             record_of = partial(self._record, span, pts, reference)
             meter = Meter(
-                partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self._most()
+                partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self.most
             )
             aim = self._aim(meter, len(span), allowed, predicted)
             scene = scene_of(pictures, self._picture_before(reference), self.plan.tools)
@@ -211,9 +216,6 @@ class GopEncoder:
         fixed = TABLE_BITS + FIELD_BITS * field_numbers(self.plan.tools)
         known = self._costs.get(predicted) or self._costs.get(not predicted)
         return known or Cost(round(fixed + 1000 * PER_LOAD), round(fixed), 1000.0)
-
-    def _most(self) -> float:
-        return min(LEVELS[self.header.level].gaussians / 2, max(1.0, 2.0 * self.pixels))
 
     def _record(
         self, span: range, pts: tuple[int, ...] | None, reference: Reference | None, trainer: Trainer

@@ -270,9 +270,9 @@ def _check_identity(begun: dict[str, Any], asked: dict[str, Any]) -> None:
 
 
 def _most_gaussians(plan: Plan, pixels: int, target: float | None, division: Division) -> int:
-    """Gaussians that a GoP may need, for the level."""
+    """Gaussians for which the level is to have room: twice those of a GoP (`GopEncoder.most`)."""
     if plan.gaussians is not None:
-        return plan.gaussians
+        return 2 * min(plan.gaussians, 2 * pixels)
     if target is None:
         return max(PROFILES[plan.profile].gaussians, pixels // PIXELS_PER_GAUSSIAN)
     return min(2 * pixels, math.ceil(max(division.weights) * target / LEAST_BITS))

@@ -60,14 +60,20 @@ class _Schedule:
 @click.option("-o", "--output", required=True, metavar="OUT", help="Clip to write; its name chooses the kind.")
 @click.option("-y", "--yes", is_flag=True, help="Overwrite OUT.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
-@click.option("--frames", type=FrameRange(), help="Frames A to B-1 only; reads only the GoPs they lie in.")
+@click.option(
+    "--frames",
+    type=FrameRange(),
+    help="Frames A to B-1 only; reads only their GoPs and those these are predicted from.",
+)
 @click.option("--time", type=TimeRange(), help="What is on screen from A to B seconds after the first frame only.")
 @click.option("--keep-going", is_flag=True, help="Show what is left of a damaged or unfinished file.")
 @click.option("--size", type=FrameSize(), help="Draw the Gaussians at this size.")
 @click.option("--scale", type=click.FloatRange(0, 1024, min_open=True), help="Draw them F times as large.", metavar="F")
 @click.option("--fps", type=Rate(), help="Frames per second: draws the times in between.")
-@click.option("--crf", type=click.FloatRange(0, 51), help=f"Quality of x264, {DEFAULT_CRF:g} by default.", metavar="Q")
-@click.option("--lossless", is_flag=True, help="x264 without loss, in RGB.")
+@click.option(
+    "--crf", type=click.FloatRange(0, 51), help=f"Quality of x264 or x265, {DEFAULT_CRF:g} by default.", metavar="Q"
+)
+@click.option("--lossless", is_flag=True, help="Without loss, in RGB.")
 @click.option(
     "--pixel-format",
     type=click.Choice(PIXEL_FORMATS),
@@ -84,8 +90,9 @@ class _Schedule:
 def command(source: str, output: str, quiet: bool, **options: Any) -> None:
     """Draw IN.gsv and write it as OUT.
 
-    IN.gsv may be a URL, or - for standard input, which is read front to back. OUT is .mp4, .m4v, .mov or .mkv (x264),
-    .y4m, .png with a number in its name (frame_%04d.png), .npy, or - for raw RGB24 on standard output.
+    IN.gsv may be a URL, or - for standard input, which is read front to back. OUT is .mp4, .m4v, .mov or .mkv (x264, or
+    x265 for more than 8 bits), .y4m, .png with a number in its name (frame_%04d.png), .npy, or - for raw RGB24 on
+    standard output.
     """
     limits = take_limits(options)
     with naming(name_of(source)):

@@ -65,16 +65,18 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--json", "as_json", is_flag=True, help="Print the result as one JSON object.")
 @click.option("--profile", type=click.Choice(PROFILES), default="main", show_default=True, help="Model and coding.")
 @click.option("--preset", type=click.Choice(PRESETS), default="medium", show_default=True, help="Time spent.")
-@click.option("--bpp", type=float, help="Bits per pixel the file should have, sound not counted.", metavar="B")
 @click.option(
-    "--size", type=FileSize(), help="Size the file should have without sound: bytes, or with kB, MB, KiB, MiB."
+    "--bpp", type=float, help="Bits per pixel the file should have, sound and subtitles not counted.", metavar="B"
+)
+@click.option(
+    "--size", type=FileSize(), help="Size of the file without sound and subtitles: bytes, or with kB, MB, KiB, MiB."
 )
 @click.option("--bitrate", type=BitRate(), help="Bits per second the file should have: a number, or with k, M.")
 @click.option("--psnr", type=float, help="RGB-PSNR in dB the decoded frames should have.", metavar="DB")
 @click.option(
-    "-q", "--quality", type=float, help="Constant quality, 0 (best) to 51; 26 unless told otherwise.", metavar="Q"
+    "-q", "--quality", type=float, help="Constant quality, 0 (best) to 51; 26 for main without a goal.", metavar="Q"
 )
-@click.option("--gaussians", type=int, help="Gaussians per GoP.", metavar="N")
+@click.option("--gaussians", type=int, help="Gaussians per GoP, at most two per pixel.", metavar="N")
 @click.option("--gop", type=int, help="Frames per GoP.", metavar="N")
 @click.option("--keyint", type=int, help="Frames between GoPs that are decoded alone, at most.", metavar="N")
 @click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")

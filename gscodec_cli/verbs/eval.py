@@ -43,8 +43,8 @@ def command(reference: str, distorted: str, frames: Any, as_json: bool, quiet: b
 
     RGB-PSNR is the mean over frames of the PSNR of 8-bit RGB, Y-PSNR that of the luma (REF's own matrix, BT.709 for
     RGB), MS-SSIM that of RGB at five scales; identical frames count as 100 dB. MS-SSIM needs torch and
-    pytorch-msssim, and frames of at least 161 pixels a side. bpp is the size of a .gsv file in bits over its frames
-    and pixels.
+    pytorch-msssim, and frames of at least 161 pixels a side. bpp is the size of a .gsv file without sound
+    and subtitles, in bits over its frames and pixels.
     """
     limits = take_limits(options)
     ref = _open(reference, frames, options["threads"], limits)

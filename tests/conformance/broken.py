@@ -158,6 +158,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.15-2": ("deep", {"pict.source_codec.utf8": b"\xff\xfe\xfd\xfc"}),
     "C-6.15-3": ("deep", {"pict.source_chroma_format": u8(6)}),
     "C-6.15-4": ("deep", {"pict.content_light_present": u8(2)}),
+    "C-6.15-5": ("deep", {"pict.last_frame_duration": _written(UVAR64, 1 << 63)}),
     "C-6.16-2": ("deep", {"strm.stream_count": u8(65)}),
     "C-6.16-3": ("deep", {"strm.stream[1].stream_type": u8(2)}),
     "C-6.16-4": ("deep", {"strm.stream[0].sample_rate": u8(0)}),

@@ -21,6 +21,8 @@ from gscodec_cli.encoder.compression import Coding
 from gscodec_cli.encoder.division import Division, key_gops
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
+from gscodec_cli.encoder.gop import GopEncoder
+from gscodec_cli.encoder.home import Home
 from gscodec_cli.encoder.options import resolve
 from gscodec_cli.encoder.pipeline import END_BYTES, Encode, sequence_header
 from gscodec_cli.encoder.rate import CountAim, Meter
@@ -96,6 +98,13 @@ def test_the_model_trained_is_the_model_decoded(setting):
     for index in range(4):
         trained = trainer.model.frame(index, view, 0).detach().clamp(0, 1).permute(1, 2, 0).numpy() * 255
         assert np.abs(trained - renderer.render(index)).max() < 2.0
+
+
+def test_a_gop_may_have_as_many_gaussians_as_are_asked_for(tmp_path):
+    clip = write_clip(tmp_path / "cif.mkv", np.zeros((2, 288, 352, 3), np.uint8))
+    for asked, had in ((20_000, 20_000), (1 << 20, 2 * 352 * 288)):
+        run = Encode(open_video(clip), EncodeOptions(profile="stgv", gaussians=asked), io.BytesIO())
+        assert GopEncoder(run.plan, run.header, 0, Home("cpu")).most >= had
 
 
 def open_video_info():

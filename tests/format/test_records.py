@@ -17,6 +17,7 @@ from gscodec.format.limits import Limits
 from gscodec.format.records import GopRecord, MeanData, SequenceHeader, UniformQuantiser
 from gscodec.format.schema import DESCRIPTORS, FieldStream
 from gscodec.format.sequence import sequence_header
+from gscodec.format.streams import KEY, PacketRecord, packets, write_packets
 from tests.conformance.vectors import VECTORS
 from tests.format import strategies
 
@@ -29,6 +30,13 @@ def test_sequence_headers(header: SequenceHeader) -> None:
     sequence_header(out, header)
     back = FieldStream(out.getvalue())
     assert sequence_header(back, None) == header
+    back.finish()
+
+
+@given(st.lists(st.builds(PacketRecord, st.integers(0, 1), st.integers(0, 99), st.just(0), st.just(KEY), st.binary())))
+def test_packets_with_and_without_data(records: list[PacketRecord]) -> None:
+    back = FieldStream(write_packets(records, 2))
+    assert packets(back, None, 2) == records
     back.finish()
 
 

@@ -21,6 +21,7 @@ class Variant:
 
 # Both directions of every switch: the one that changes nothing is left out, whatever the defaults are by then.
 VARIANTS = (
+    Variant("no key-frame initialisation", "--key-iterations 1"),
     Variant("no hash field", "--no-field"),
     Variant("hash field", "--field"),
     Variant("hash field, 8 levels, width 64", "--field --hash-levels 8 --hash-table 10 --hidden-width 64"),

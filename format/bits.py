@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 UInt64 = NDArray[np.uint64]
-MAX_WIDTH = 56  # a value of this many bits at any bit offset still fits one 64-bit window
 
 
 def pack(values: UInt64, widths: NDArray[np.int64]) -> bytes:

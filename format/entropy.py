@@ -21,7 +21,6 @@ from .schema import SVAR, U8, UVAR, FieldStream
 from .tokens import LARGEST_TOKEN, Symbols, detokenise, rans_decode, rans_encode, token_widths, tokenise
 
 FIXED, STATIC, HYBRID, CONTEXTS = 0, 1, 2, 3
-ENTROPY_MODELS = {FIXED: "fixed", STATIC: "static", HYBRID: "hybrid", CONTEXTS: "contexts"}
 MAX_GAP_TOKENS = 192  # values below 2^48
 
 CLOSE, SMALL = 1.1, 128  # a static table is tried if roughly as good as tokens, or of so few symbols

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import accumulate
 
+from gscodec_cli.decoder.timeline import NOMINAL_SECONDS
 from gscodec_cli.encoder.chain import FinishedGop
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.video.reader import VideoSource
@@ -27,8 +28,8 @@ def target_bits(plan: Plan, source: VideoSource) -> float | None:
     if plan.size is not None:
         return 8.0 * plan.size
     if plan.bitrate is not None:
-        shown = source.seconds(frames - 1) - source.seconds(0)
-        return plan.bitrate * float(shown * frames / max(1, frames - 1) or info.frame_duration * info.time_base)
+        shown = (source.seconds(frames - 1) - source.seconds(0)) * frames / max(1, frames - 1)
+        return plan.bitrate * float(shown or info.frame_duration * info.time_base or NOMINAL_SECONDS)
     return None
 
 

@@ -97,7 +97,8 @@ def encode_chain(
     torch.set_num_threads(1)  # its sums depend on their number; what takes long is not torch's
     plan = replace(task.plan, threads=threads)
     encoder = GopEncoder(plan, task.header, plan.seed, Home(task.device))
-    costs = {**task.costs, **{gop.predicted: gop.cost for gop in task.done}}
+    before = {gop.predicted: gop.cost for gop in task.done}
+    costs = {**before, **task.costs} if task.turn else {**task.costs, **before}  # of a correction: those of that GoP
     encoder.go_on(_last_record(task), costs, task.done[-1].rate if task.done else task.rate)
     spans = [task.spans[number - task.first] for number in task.left]
     frames = iter(source.subrange(spans[0].start, spans[-1].stop)) if spans else iter(())

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from gscodec.format.dequant import dequantise
@@ -29,6 +30,7 @@ from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import Refine, fit_gop
 from gscodec_cli.encoder.hash_field import new_field
 from gscodec_cli.encoder.home import Home, generator, tensor_of
+from gscodec_cli.encoder.model import CARRIED_LOAD
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
@@ -44,6 +46,7 @@ TABLE_BITS = 6_000.0  # tables of a GoP
 UNRATED_SHARE = 0.43  # of the bits that Gaussians take before compression, at the end
 LEAST_GAIN = 0.2  # dB by detail, before compression: where it is less, Gaussians trained on bring more for its bits
 PIXELS_PER_GAUSSIAN = 100.0  # of a GoP's first guess where no bits are given
+ROUNDED = 16  # Gaussians that a load may be off by
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,8 @@ class GopEncoder:
         self._asked = plan
         self._rate: float | None = None  # that the plan's quantisers are for, where it is not the caller's plan
         self.pixels = header.width * header.height
+        # Before some of them go a GoP has more Gaussians than it will have, more than the level may hold.
+        self._unbound = replace(header, level=max(LEVELS))
         self._reference: Reference | None = None
         self._counted: tuple[ResidualData | None, int] = None, 0  # a residual and its bits
         self._costs: dict[bool, Cost] = {}  # of the last GoP that was, or was not, predicted
@@ -79,9 +84,11 @@ class GopEncoder:
 
     @property
     def most(self) -> float:
-        """Gaussians that a GoP may have: room is left for those that come before others go."""
-        return min(LEVELS[self.header.level].gaussians / 2, max(1.0, 2.0 * self.pixels))
+        """The largest load of a GoP: two Gaussians per pixel, and as many as the level holds if all are carried."""
+        held = (LEVELS[self.header.level].gaussians - ROUNDED) * least_load(self.plan)
+        return min(held, max(1.0, 2.0 * self.pixels))
 
+    @threadpool_limits.wrap(limits=1, user_api="blas")  # products of matrices are rounded as their parts are shared out
     def encode(
         self,
         number: int,
@@ -102,10 +109,10 @@ class GopEncoder:
             )
             aim = self._aim(meter, len(span), allowed, predicted)
             scene = scene_of(pictures, self._picture_before(reference), self.plan.tools)
-            for _ in range(TRIES):
+            for attempt in range(TRIES):
                 refine = partial(self._refine, record_of, reference, pictures, allowed)
                 trainer = self._train(frames, aim, self.seed + number, reference, report, scene, refine)
-                if not aim.again(trainer):
+                if attempt == TRIES - 1 or not aim.again(trainer):
                     break
                 if reference is None:  # a predicted GoP keeps the steps of the one before
                     self._use_rate(meter.cost(trainer).bits / (self.pixels * len(span)))
@@ -227,7 +234,7 @@ class GopEncoder:
 
     def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
         record = replace(record_of(trainer), residual=None)
-        _, bits = write_gop(record, self.header, reference.record if reference else None)
+        _, bits = write_gop(record, self._unbound, reference.record if reference else None)
         more = self._residual_bits(record.frame_count, trainer.residual)
         return Cost(bits.total + more, bits.fixed + more, trainer.model.load)
 
@@ -250,6 +257,11 @@ class GopEncoder:
 def _planes(pictures: NDArray) -> Tensor:
     """Pictures [T, H, W, 3] as frames [T, 3, H, W] where they are trained."""
     return tensor_of(pictures).permute(0, 3, 1, 2).contiguous()
+
+
+def least_load(plan: Plan) -> float:
+    """The load of the Gaussians that count least."""
+    return CARRIED_LOAD if plan.profile == "main" else 1.0
 
 
 def field_numbers(tools: Tools) -> int:

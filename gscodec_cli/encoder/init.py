@@ -19,6 +19,7 @@ from gscodec_cli.encoder.tools import Tools
 UNIFORM_SHARE = 0.3  # share of the first Gaussians that is spread evenly; the rest follows the gradient
 COLOUR_SHARE = 0.4  # of the pixel's colour: about 2.5 Gaussians overlap at a pixel
 CELL = 4  # px; births are drawn on a grid of this size
+MOST_WEIGHTS = 1 << 24  # that torch.multinomial takes
 
 
 def key_frame_model(frame: Tensor, count: int, tools: Tools, frames: int, generator: torch.Generator) -> GopModel:
@@ -28,7 +29,7 @@ def key_frame_model(frame: Tensor, count: int, tools: Tools, frames: int, genera
     height, width = frame.shape[1:]
     density = _gradient(frame).flatten()
     density = density / density.sum().clamp_min(1e-9) * (1 - UNIFORM_SHARE) + UNIFORM_SHARE / density.numel()
-    index = torch.multinomial(density, count, replacement=count > density.numel() // 2, generator=generator)
+    index = _drawn(density, count, generator)
     x, y = index % width, index // width
     radius = (1 / (density[index] * count)).sqrt().mul(0.5).clamp(0.7, 20).log()
     colour = frame[:, y, x].T
@@ -74,8 +75,7 @@ def add_gaussians(
     """
     energy = torch.stack(found.energy)
     frames, rows, columns = energy.shape
-    replace = count > energy.numel() // 2
-    index = torch.multinomial(energy.flatten() + 1e-12, count, replacement=replace, generator=generator)
+    index = _drawn(energy.flatten() + 1e-12, count, generator)
     time, row, column = index // (rows * columns), index // columns % rows, index % columns
     jitter = torch.rand((2, count), generator=generator) * CELL
     height, width = found.size
@@ -110,6 +110,15 @@ def follow(params: dict[str, Tensor], start: Tensor, reach: float, scene: Scene,
     velocity = tensor_of(lines.velocity)
     params["mean"] = tensor_of(lines.place) + velocity * (middle - time)[:, None]
     params["motion"][:, 0] = velocity * (frames / 2)
+
+
+def _drawn(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
+    """[count] indices of `weights` [n], drawn in proportion; twice only where `count` is over n / 2, or n is huge."""
+    if len(weights) <= MOST_WEIGHTS:
+        return torch.multinomial(weights, count, replacement=count > len(weights) // 2, generator=generator)
+    total = weights.double().cumsum(0)
+    place = torch.rand(count, generator=generator, dtype=torch.float64) * total[-1]
+    return torch.searchsorted(total, place).clamp_max_(len(weights) - 1)
 
 
 def _cells(image: Tensor) -> Tensor:

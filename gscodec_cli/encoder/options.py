@@ -22,6 +22,10 @@ STEP_BPP, STEP_POWER, FINE_BPP = 0.08, 0.55, 0.15
 SMALL_GOP = 120_000  # bits; below it a field of one bit less pays: 0.06 to 0.17 dB at 50 to 105 kbit, nothing at 130
 LARGE_GOP = 500_000  # bits; above it a larger field pays: 0.2 dB at 0.8 Mbit, 0.3 at 2.6; it costs 0.2 at 0.2 Mbit
 LARGE_FIELD = (4, 8, 24)  # levels, log2 of the entries, width
+# Options of the precision: it follows the rate as far as the caller does not choose it.
+OWN_STEPS = frozenset({"amplitude_step", "shape_bits"})
+OWN_FIELD = frozenset({"hash_levels", "hash_table", "hidden_width"})
+PRECISION = OWN_STEPS | OWN_FIELD | {"field_bits"}
 
 
 @dataclass(frozen=True)
@@ -150,19 +154,19 @@ class Plan:
     tools: Tools
     effort: Effort
     choose_blend: bool
-    own_steps: bool = False  # the caller chose the quantiser's steps
+    own: frozenset[str] = frozenset()  # those of PRECISION that the caller chose
 
     def at_rate(self, bpp: float, pixels: int) -> Plan:
         """This plan with the precision that measured best at `bpp` for frames of `pixels` pixels; `main` only."""
-        if self.profile != "main" or self.own_steps:
+        if self.profile != "main" or self.own & OWN_STEPS:
             return self
         step = min(max(0.2 * (STEP_BPP / bpp) ** STEP_POWER, 0.05), 0.45)
         fraction_bits = self.tools.mean_fraction_bits + (bpp > FINE_BPP)
         tools = replace(self.tools, amplitude_step=step, mean_fraction_bits=fraction_bits)
-        if tools.field_bits == PROFILES["main"].tools.field_bits and bpp * pixels * self.gop < SMALL_GOP:
+        if "field_bits" not in self.own and bpp * pixels * self.gop < SMALL_GOP:
             tools = replace(tools, field_bits=tools.field_bits - 1)
         field = tools.field
-        if field is not None and field == PROFILES["main"].tools.field and bpp * pixels * self.gop >= LARGE_GOP:
+        if field is not None and not self.own & OWN_FIELD and bpp * pixels * self.gop >= LARGE_GOP:
             levels, entries, width = LARGE_FIELD
             field = replace(field, levels=levels, log2_table_size=entries, hidden_width=width)
             tools = replace(tools, field=field)
@@ -176,9 +180,9 @@ def resolve(options: EncodeOptions) -> Plan:
     """
     profile = PROFILES[options.profile]
     tools = _tools(options, profile.tools)
-    own_steps = options.amplitude_step is not None or options.shape_bits is not None
+    own = frozenset(name for name in PRECISION if getattr(options, name) is not None)
     quality = _default_quality(options)
-    if quality is not None and not own_steps:
+    if quality is not None and not own & OWN_STEPS:
         tools = replace(tools, amplitude_step=tools.amplitude_step * 2 ** ((quality - QUALITY) / 6))
     alone = options.profile == "main" and tools.rvq  # nothing can be predicted from RVQ colours (C-6.18-2)
     effort = profile.efforts[options.preset]
@@ -200,12 +204,14 @@ def resolve(options: EncodeOptions) -> Plan:
         tools=tools,
         effort=effort,
         choose_blend=options.blend == "auto",
-        own_steps=own_steps,
+        own=own,
     )
 
 
 def _default_quality(options: EncodeOptions) -> float | None:
     """The quality asked for; where no goal is set, `main` has a default one."""
+    if options.profile == "stgv" and options.quality is not None:
+        raise UsageError("--quality: profile stgv has one quality: use --profile main, or --bpp, --psnr, --gaussians")
     if options.profile == "main" and all(getattr(options, name) is None for name in GOALS):
         return QUALITY
     return options.quality

@@ -23,7 +23,7 @@ import numpy as np
 
 from gscodec.format.chunks import PREAMBLE
 from gscodec.format.container import ContainerWriter
-from gscodec.format.limits import level_for
+from gscodec.format.limits import LEVELS, level_for
 from gscodec.format.records import SequenceHeader
 from gscodec_cli.encoder.budget import notes_on_goals, other_bits, target_bits
 from gscodec_cli.encoder.chain import ChainTask, Costs, FinishedGop, Step, encode_chain
@@ -31,6 +31,7 @@ from gscodec_cli.encoder.checkpoint import Checkpoint
 from gscodec_cli.encoder.clip import ClipName
 from gscodec_cli.encoder.cluster import encode_on_cluster
 from gscodec_cli.encoder.division import Division, divide
+from gscodec_cli.encoder.gop import ROUNDED, least_load
 from gscodec_cli.encoder.home import Home, gpus
 from gscodec_cli.encoder.media import MediaChunks
 from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
@@ -111,7 +112,7 @@ class Encode:
             self.checkpoint.begin(self.header, {"identity": identity, "division": self.division.to_json()})
         if self.plan.profile == "main" and self.plan.tools.rvq and self.gops > 1 and options.keyint != 1:
             self.notes.append("--rvq: every GoP is decoded alone, as nothing can be predicted from RVQ colours")
-        self.payload_bits = self.target_bits and self.target_bits - 8 * self._overhead()
+        self.payload_bits = self.target_bits and max(1.0, self.target_bits - 8 * self._overhead())
 
     @property
     def gops(self) -> int:
@@ -270,12 +271,14 @@ def _check_identity(begun: dict[str, Any], asked: dict[str, Any]) -> None:
 
 
 def _most_gaussians(plan: Plan, pixels: int, target: float | None, division: Division) -> int:
-    """Gaussians for which the level is to have room: twice those of a GoP (`GopEncoder.most`)."""
+    """Gaussians that a GoP may need, for the level: `GopEncoder.most` is to be no less than what is asked for."""
     if plan.gaussians is not None:
-        return 2 * min(plan.gaussians, 2 * pixels)
-    if target is None:
-        return max(PROFILES[plan.profile].gaussians, pixels // PIXELS_PER_GAUSSIAN)
-    return min(2 * pixels, math.ceil(max(division.weights) * target / LEAST_BITS))
+        count = math.ceil(min(plan.gaussians, 2 * pixels) / least_load(plan)) + ROUNDED
+    elif target is not None:
+        count = min(2 * pixels, math.ceil(max(division.weights) * target / LEAST_BITS))
+    else:
+        count = max(PROFILES[plan.profile].gaussians, pixels // PIXELS_PER_GAUSSIAN)
+    return min(count, LEVELS[max(LEVELS)].gaussians)
 
 
 def sequence_header(info: VideoInfo, plan: Plan, frames: int, division: Division, gaussians: int) -> SequenceHeader:

@@ -86,7 +86,7 @@ class CountAim(Aim):
         self.count = count
 
     def start(self) -> float:
-        return self._within(self.count)
+        return min(self.count, self.meter.most)
 
 
 class BitsAim(Aim):
@@ -155,7 +155,7 @@ class PsnrAim(Aim):
         for _ in range(ROUNDS):
             load, found = trainer.model.load, self.meter.psnr(trainer)
             wanted = max(least, self._toward(trainer, self.psnr + self.NEAR, found))
-            if found - self.psnr < 0.5 or wanted / load > 0.995:
+            if found - self.psnr < 0.5 or wanted > 0.995 * load:
                 break
             before = trainer.model.state()
             shrink(trainer, wanted)
@@ -189,6 +189,8 @@ class SlopeAim(Aim):
         return self._within(self.guess)
 
     def grow(self, trainer: Trainer) -> float:
+        if not trainer.model.load:  # nothing was carried over
+            return self._within(0.0)
         share = self.keep(trainer) / trainer.model.load
         return self._within(trainer.model.load * min(max(1 + 2 * (share - 0.6), 0.5), 2.0))
 

@@ -40,9 +40,12 @@ class Survey:
     scenes: tuple[int, ...]
 
     def novelty(self, span: range) -> float:
-        """Bits of the frames `span` against those of the picture that begins their scene."""
+        """Bits of the frames `span` against the most that a picture of their scene took before them.
+
+        That is the one that begins the scene, unless it is dark or blurred.
+        """
         begin = max(scene for scene in self.scenes if scene <= span.start)
-        return sum(self.bits[i] for i in span) / max(1, self.bits[begin])
+        return sum(self.bits[i] for i in span) / max(1, *self.bits[begin : max(span.start, begin + 1)])
 
     def weights(self, spans: Sequence[range]) -> list[float]:
         """Share of the bits, summing to 1, that each stretch of frames should have."""

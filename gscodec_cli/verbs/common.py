@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ _LIMIT_HELP = {
     "covered_pixels": "covered pixels per frame",
     "memory": "estimated bytes for one GoP",
 }
+
+MOST = 1e18  # of an amount
 
 
 class FrameRange(click.ParamType):
@@ -62,6 +65,16 @@ class TimeRange(click.ParamType):
         return begin, end
 
 
+class Finite(click.FloatRange):
+    """A number in a range, which `nan` is not."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        found = super().convert(value, param, ctx)
+        if math.isnan(found):
+            self.fail(f"{value} is not a number", param, ctx)
+        return found
+
+
 class Amount(click.ParamType):
     """A positive number with an optional unit. Gives the number of the smallest unit, `whole` or not."""
 
@@ -72,7 +85,7 @@ class Amount(click.ParamType):
         if not isinstance(value, str):
             return value
         match = re.fullmatch(r"([0-9]*\.?[0-9]+)\s*([A-Za-z]*)", value.strip())
-        if match is None or match[2] not in self.units or float(match[1]) <= 0:
+        if match is None or match[2] not in self.units or not 0 < float(match[1]) < MOST:
             self.fail(f"{value}: expected {self.example}", param, ctx)
         return float(match[1]) * self.units[match[2]]
 

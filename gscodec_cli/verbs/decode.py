@@ -24,6 +24,7 @@ from gscodec_cli.decoder.source import name_of
 from gscodec_cli.decoder.timeline import Timeline
 from gscodec_cli.errors import UsageError
 from gscodec_cli.verbs.common import (
+    Finite,
     FrameRange,
     FrameSize,
     Rate,
@@ -68,11 +69,9 @@ class _Schedule:
 @click.option("--time", type=TimeRange(), help="What is on screen from A to B seconds after the first frame only.")
 @click.option("--keep-going", is_flag=True, help="Show what is left of a damaged or unfinished file.")
 @click.option("--size", type=FrameSize(), help="Draw the Gaussians at this size.")
-@click.option("--scale", type=click.FloatRange(0, 1024, min_open=True), help="Draw them F times as large.", metavar="F")
+@click.option("--scale", type=Finite(0, 1024, min_open=True), help="Draw them F times as large.", metavar="F")
 @click.option("--fps", type=Rate(), help="Frames per second: draws the times in between.")
-@click.option(
-    "--crf", type=click.FloatRange(0, 51), help=f"Quality of x264 or x265, {DEFAULT_CRF:g} by default.", metavar="Q"
-)
+@click.option("--crf", type=Finite(0, 51), help=f"Quality of x264 or x265, {DEFAULT_CRF:g} by default.", metavar="Q")
 @click.option("--lossless", is_flag=True, help="Without loss, in RGB.")
 @click.option(
     "--pixel-format",

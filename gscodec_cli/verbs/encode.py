@@ -74,7 +74,11 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.option("--bitrate", type=BitRate(), help="Bits per second the file should have: a number, or with k, M.")
 @click.option("--psnr", type=float, help="RGB-PSNR in dB the decoded frames should have.", metavar="DB")
 @click.option(
-    "-q", "--quality", type=float, help="Constant quality, 0 (best) to 51; 26 for main without a goal.", metavar="Q"
+    "-q",
+    "--quality",
+    type=float,
+    help="Constant quality of main, 0 (best) to 51; 26 where no goal is given.",
+    metavar="Q",
 )
 @click.option("--gaussians", type=int, help="Gaussians per GoP, at most two per pixel.", metavar="N")
 @click.option("--gop", type=int, help="Frames per GoP.", metavar="N")

@@ -34,7 +34,7 @@ PROGRAM = tuple(f"gscodec_cli.{part}" for part in PARTS)
 VERBS = Rule((*CORE, *PROGRAM, "av", "click", "rich"))
 ENCODE_VERB = Rule((*VERBS.allowed, "gscodec_cli.encoder"), lazy=("torch",))
 ENCODER = Rule(
-    (*DECODER.allowed, "torch", "av", "rich", "gscodec_cli.metrics", "gscodec_cli.encoder"),
+    (*DECODER.allowed, "torch", "threadpoolctl", "av", "rich", "gscodec_cli.metrics", "gscodec_cli.encoder"),
     lazy=("distributed",),
 )
 FLOW = Rule((*ENCODER.allowed, "cv2"))

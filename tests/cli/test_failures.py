@@ -33,6 +33,8 @@ def names(folder) -> list[str]:
         (["decode", "clip.gsv", "-o", "a.mp4", "--size", "5x5", "--scale", "2"], 2, "use one of them"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--scale", "1000"], 2, "--limit-pixels"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--crf", "60"], 2, "0<=x<=51"),
+        (["decode", "clip.gsv", "-o", "a.mp4", "--scale", "nan"], 2, "nan is not a number"),
+        (["encode", "clip.gsv", "-o", "a.gsv", "--size", "9" * 320], 2, "expected bytes"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--fps", "0"], 2, "more than 0"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--lossless", "--crf", "1"], 2, "leave out --crf"),
         (["decode", "clip.gsv", "-o", "a.mp4", "--lossless", "--pixel-format", "yuv444p"], 2, "--pixel-format"),

@@ -62,6 +62,8 @@ def test_quality_is_the_goal_of_main_where_none_is_set():
     assert resolve(EncodeOptions()).quality == 26
     assert resolve(EncodeOptions(bpp=0.1)).quality is None
     assert resolve(EncodeOptions(profile="stgv")).quality is None
+    with pytest.raises(UsageError, match=r"--quality.*--profile main"):
+        resolve(EncodeOptions(profile="stgv", quality=30))
 
 
 @pytest.mark.parametrize("given", [{"window": True}, {"motion_degree": 2}, {"blend": "normalised"}, {"field": False}])
@@ -103,5 +105,9 @@ def test_precision_follows_the_rate():
     own = resolve(EncodeOptions(bpp=0.1, hidden_width=20))
     assert own.at_rate(0.05, 1280 * 640).tools.field == own.tools.field
     assert resolve(EncodeOptions(bpp=0.1, field_bits=8)).at_rate(0.02, 352 * 288).tools.field_bits == 8
+    default = PROFILES["main"].tools
+    own = resolve(EncodeOptions(bpp=0.1, field_bits=default.field_bits, hidden_width=default.field.hidden_width))
+    assert own.at_rate(0.01, 352 * 288).tools.field_bits == default.field_bits
+    assert own.at_rate(0.05, 1280 * 640).tools.field == default.field
     own = resolve(EncodeOptions(bpp=0.1, amplitude_step=0.3))
     assert own.at_rate(0.02, 352 * 288) is own

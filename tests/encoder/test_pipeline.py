@@ -251,6 +251,7 @@ def test_what_is_new_throughout_is_not_predicted():
     gops = split((0,), 60, 30, even=True)
     assert key_gops(gops, Survey((100,) + (20,) * 59, (0,)), 100) == [True, True]
     assert key_gops(gops, Survey((100,) + (5,) * 59, (0,)), 100) == [True, False]
+    assert key_gops(gops, Survey((1, 100) + (5,) * 58, (0,)), 100) == [True, False]  # a scene that begins dark
 
 
 def test_scene_cuts_are_found_and_bits_shared_by_need(tmp_path):

@@ -25,6 +25,7 @@ VARIANTS = (
     Variant("no hash field", "--no-field"),
     Variant("hash field", "--field"),
     Variant("hash field, 8 levels, width 64", "--field --hash-levels 8 --hash-table 10 --hidden-width 64"),
+    Variant("no births", "--no-births"),
     Variant("no windows", "--no-window"),
     Variant("windows", "--window"),
     Variant("no motion polynomial", "--motion-degree 0"),

@@ -70,6 +70,7 @@ class EncodeOptions:
     rate_slope: float | None = None
     spare: float | None = None
     window: bool | None = None
+    births: bool | None = None
     field: bool | None = None
     rvq: bool | None = None
     drift: bool | None = None
@@ -225,14 +226,15 @@ def _override(base, options: EncodeOptions, names: dict[str, str]):
 
 def _tools(options: EncodeOptions, tools: Tools) -> Tools:
     same: tuple[str, ...] = ("mean_bits", "shape_bits", "field_bits", "rvq", "rvq_stages", "rvq_codebook")
-    same += ("motion_degree", "drift", "camera", "detail", "residual", "window")
+    same += ("motion_degree", "drift", "camera", "detail", "residual", "window", "births")
     same += ("amplitude_step", "rate_slope", "spare")
     tools = _override(tools, options, {name: name for name in same})
-    main_only = (tools.window, tools.motion_degree, tools.drift, tools.camera, tools.detail, tools.residual)
-    if options.profile == "stgv" and (any((*main_only, options.blend)) or options.field is False):
+    main_only = ("window", "births", "motion_degree", "drift", "camera", "detail", "residual")
+    added = any(getattr(tools, name) for name in main_only) or options.blend
+    if options.profile == "stgv" and (added or options.field is False):
         raise UsageError(
-            "profile stgv has no windows, polynomial motion, drift, camera, detail, residual or normalised blending: "
-            "use --profile main"
+            "profile stgv has no windows, births, polynomial motion, drift, camera, detail, residual or normalised "
+            "blending: use --profile main"
         )
     if options.profile == "stgv" and not tools.rvq:
         raise UsageError("--no-rvq: profile stgv codes colours by RVQ: use --profile main")

@@ -40,6 +40,7 @@ SETTINGS: tuple[tuple[str, Any, str], ...] = (
 )
 SWITCHES: tuple[tuple[str, str], ...] = (
     ("window", "Let Gaussians appear and fade inside a GoP (main)."),
+    ("births", "Place Gaussians where and when most is missing, while the GoP is trained (main)."),
     ("field", "Deform by a hash field (stgv always does)."),
     ("rvq", "Code colours by residual vector quantisation, every GoP alone (stgv always does)."),
     ("drift", "Let colours change linearly over a GoP (main)."),

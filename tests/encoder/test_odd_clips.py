@@ -26,7 +26,7 @@ SETTINGS = [
     {"profile": "main", "gaussians": 1, "gop": 1},
     {"profile": "main", "blend": "sum", "gaussians": 5000},
     {"profile": "main", "blend": "auto", "motion_degree": 3, "drift": True, "field": False},
-    {"profile": "main", "motion_degree": 0, "window": False, "bpp": 0.01},
+    {"profile": "main", "motion_degree": 0, "window": False, "births": False, "bpp": 0.01},
 ]
 
 

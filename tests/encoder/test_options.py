@@ -66,7 +66,9 @@ def test_quality_is_the_goal_of_main_where_none_is_set():
         resolve(EncodeOptions(profile="stgv", quality=30))
 
 
-@pytest.mark.parametrize("given", [{"window": True}, {"motion_degree": 2}, {"blend": "normalised"}, {"field": False}])
+@pytest.mark.parametrize(
+    "given", [{"window": True}, {"births": True}, {"motion_degree": 2}, {"blend": "normalised"}, {"field": False}]
+)
 def test_stgv_refuses_tools_it_does_not_have(given):
     with pytest.raises(UsageError, match="--profile main"):
         resolve(EncodeOptions(profile="stgv", **given))

@@ -48,7 +48,7 @@ def main(words: list[str] | None = None) -> int:
 
 def report(record: GopRecord, header: SequenceHeader) -> str:
     """A row for each kind of number: its step, and the squared error of RGB in the GoP for one of them."""
-    params = dequantise(record, header)
+    params = dequantise(record)
     before = pictures(params, header)
     share = before.size / LOOKED_AT * record.frame_count / record.gaussian_count
     rows = []

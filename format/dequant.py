@@ -20,7 +20,6 @@ from .records import (
     Int64,
     Record,
     ResidualData,
-    SequenceHeader,
     UniformQuantiser,
 )
 
@@ -91,7 +90,7 @@ class GopParameters(Record):
         return len(self.mean)
 
 
-def dequantise(record: GopRecord, header: SequenceHeader | None = None, *, at: Place | None = None) -> GopParameters:
+def dequantise(record: GopRecord, *, at: Place | None = None) -> GopParameters:
     """The float32 parameters of a GoP. FormatError, blamed on `at`, if a value is not finite (rule C-6.8-6)."""
     at = at or Place(None, f"GoP at frame {record.first_frame}")
     window = record.window

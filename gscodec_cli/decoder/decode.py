@@ -198,7 +198,7 @@ class StreamDecoder:
             record = self.reader.read_gop(index)
         self._remember_pts(index, record.pts)
         return GopRenderer(
-            dequantise(record, self.header),
+            dequantise(record),
             self.header,
             view=self.view,
             backend=self._backend,

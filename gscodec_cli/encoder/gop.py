@@ -197,7 +197,7 @@ class GopEncoder:
         return self._renderer(reference.record).render(reference.record.frame_count - 1)
 
     def _renderer(self, record: GopRecord) -> GopRenderer:
-        return GopRenderer(dequantise(record, self.header), self.header, threads=self.plan.threads)
+        return GopRenderer(dequantise(record), self.header, threads=self.plan.threads)
 
     def _use_rate(self, rate: float | None) -> None:
         """Quantise as `rate` bits per pixel want it, None: as the caller's plan says."""

@@ -39,7 +39,6 @@ class VideoInfo:
     matrix_coefficients: int
     full_range: int
     bit_depth: int
-    has_audio: bool
     conversion_matrix: int = 0
     notes: tuple[str, ...] = ()
     picture: PictureMetadata = field(default_factory=PictureMetadata)

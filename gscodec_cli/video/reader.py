@@ -198,7 +198,6 @@ def _probe_pictures(path: str) -> tuple[Timing, VideoInfo]:
         matrix_coefficients=0 if rgb else int(frame.colorspace),
         full_range=1,
         bit_depth=bits_of(frame.format),
-        has_audio=False,
         conversion_matrix=resolve_matrix(int(frame.colorspace), frame.height, rgb),
         notes=notes,
         picture=picture_metadata(frame, "", 0),

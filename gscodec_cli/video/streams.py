@@ -168,7 +168,6 @@ def _describe(
         matrix_coefficients=0 if rgb else int(frame.colorspace),
         full_range=resolve_full_range(frame),
         bit_depth=bits_of(frame.format),
-        has_audio=bool(container.streams.audio),
         conversion_matrix=matrix,
         notes=(*_notes(frame, matrix, rgb), *notes_on_streams(container, stream), *notes_on_tags(container)),
         picture=picture_metadata(frame, codec_name(stream), _held(last_duration, stream, timing)),

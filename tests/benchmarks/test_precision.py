@@ -26,7 +26,7 @@ def file(pictures, tmp_path_factory) -> str:
 def test_each_kind_is_moved_alone_and_by_half_a_step_at_most(file):
     decoder = StreamDecoder(file)
     record = decoder.reader.read_gop(0)
-    params = dequantise(record, decoder.header)
+    params = dequantise(record)
     kinds = {"mean": ["mean"], "motion": ["motion"], "birth, death": ["birth", "death"]}
     kinds |= {name: ["colour"] for name in precision.COLOURS}
     kinds |= {name: ["shape", "colour"] for name in precision.SHAPES}
@@ -42,7 +42,7 @@ def test_each_kind_is_moved_alone_and_by_half_a_step_at_most(file):
 
 def test_colours_hold_while_shapes_change(file):
     decoder = StreamDecoder(file)
-    params = dequantise(decoder.reader.read_gop(0), decoder.header)
+    params = dequantise(decoder.reader.read_gop(0))
     larger = precision.with_shape(params, params.shape + np.array([0.2, 0, 0.4], np.float32))
     np.testing.assert_allclose(larger.colour, params.colour * np.exp(0.3), rtol=1e-5)
 

@@ -56,7 +56,7 @@ TABLE = """
 def gop(tools: tuple[str, ...], frames: int = 6, **header: Any) -> tuple[GopParameters, SequenceHeader]:
     """A GoP of 40 Gaussians, which leave holes."""
     made = make_header(*SIZE, frames, **header)
-    return dequantise(make_gop(made, 0, frames, 40, tools=tools), made), made
+    return dequantise(make_gop(made, 0, frames, 40, tools=tools)), made
 
 
 def plain(params: GopParameters, position: float, view: View | None = None) -> np.ndarray:
@@ -259,7 +259,7 @@ def test_the_number_of_threads_changes_nothing():
 
 def test_memory_is_checked_before_the_picture_is_made(monkeypatch):
     header = make_header(640, 400, 1)
-    params = dequantise(make_gop(header, 0, 1, 5, tools=UNMOVED), header)
+    params = dequantise(make_gop(header, 0, 1, 5, tools=UNMOVED))
     bare = Limits(memory=8 << 20)
     GopRenderer(replace(params, detail=None), header, limits=bare).render(0)
     with monkeypatch.context() as patch, pytest.raises(LimitError, match="--limit-memory"):
@@ -270,7 +270,7 @@ def test_memory_is_checked_before_the_picture_is_made(monkeypatch):
 
 def test_the_picture_takes_no_more_memory_than_is_counted():
     header = make_header(640, 400, 1)
-    params = dequantise(make_gop(header, 0, 1, 5, tools=UNMOVED), header)
+    params = dequantise(make_gop(header, 0, 1, 5, tools=UNMOVED))
     tracemalloc.start()
     try:
         detail_picture(params.detail, (400, 640), YCC_TO_RGB)

@@ -104,7 +104,7 @@ def test_pictures_stay_within_the_bounds_of_the_specification(name):
 
     reader, entry = ContainerReader((FOLDER / name).read_bytes()), json.loads(MANIFEST.read_text())["files"][name]
     for index, gop in enumerate(entry["gops"]):
-        params = dequantise(reader.read_gop(index), reader.header)
+        params = dequantise(reader.read_gop(index))
         device = DeviceGop(GopRenderer(params, reader.header, backend="triton"))
         positions = list(range(params.frame_count))
         splats = device.splats(positions)
@@ -124,7 +124,7 @@ def gop_with_residual(tools: tuple[str, ...], bit_depth: int) -> tuple[GopParame
     kept = [index // of_group != 1 for index in made.index]
     parts = [[part[there] for part, there in zip(p, kept, strict=True)] for p in (made.index, made.values)]
     record = replace(make_gop(header, 0, 9, 30, tools=tools), residual=ResidualData(2, made.steps, *map(tuple, parts)))
-    return dequantise(record, header), header
+    return dequantise(record), header
 
 
 def drawn_together(params: GopParameters, header: SequenceHeader, positions: list[float], view: View) -> np.ndarray:

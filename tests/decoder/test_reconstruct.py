@@ -210,7 +210,7 @@ def test_drawing_larger_is_the_callers_wish(monkeypatch):
 @pytest.mark.parametrize("tools", [(), ("field",)])
 def test_memory_for_drawing_is_checked_before_it_is_taken(tools):
     header = make_header(64, 64, 1)
-    params = dequantise(make_gop(header, 0, 1, 500, tools=tools, log_extent=(3.0, 0.1)), header)
+    params = dequantise(make_gop(header, 0, 1, 500, tools=tools, log_extent=(3.0, 0.1)))
     GopRenderer(params, header, limits=Limits(memory=600_000)).render(0)
     with pytest.raises(LimitError, match="--limit-memory"):
         GopRenderer(params, header, limits=Limits(memory=500 * 400))

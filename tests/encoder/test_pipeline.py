@@ -54,7 +54,7 @@ def _encode(clip, **options):
 def _decode(data):
     with ContainerReader(io.BytesIO(data)) as reader:
         records = [reader.read_gop(i) for i in range(reader.gop_count)]
-        renderers = [GopRenderer(dequantise(r, reader.header), reader.header) for r in records]
+        renderers = [GopRenderer(dequantise(r), reader.header) for r in records]
         return np.stack([draw.render(i) for draw in renderers for i in range(draw.frame_count)])
 
 
@@ -113,7 +113,7 @@ def open_video_info():
 
     from gscodec_cli.video.info import VideoInfo
 
-    return VideoInfo(64, 48, 4, 1, 1, Fraction(1, 10), 1, 0, 2, 2, 2, 2, 8, False)
+    return VideoInfo(64, 48, 4, 1, 1, Fraction(1, 10), 1, 0, 2, 2, 2, 2, 8)
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_does_not(disc_clip):

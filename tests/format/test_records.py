@@ -170,8 +170,8 @@ def test_memory_of_a_detail_is_asked_for_before_it_is_read() -> None:
 
 
 def test_dequantisation_is_one_product_and_one_sum_in_float32() -> None:
-    header, (gop, *_) = VECTORS["stgv"]()
-    params, q, symbols = dequantise(gop, header), gop.shape.coded.quantiser, gop.shape.coded.symbols
+    _, (gop, *_) = VECTORS["stgv"]()
+    params, q, symbols = dequantise(gop), gop.shape.coded.quantiser, gop.shape.coded.symbols
     assert isinstance(q, UniformQuantiser)
     for row in range(5):
         for i in range(3):
@@ -183,6 +183,6 @@ def test_dequantisation_is_one_product_and_one_sum_in_float32() -> None:
 
 
 def test_empty_gop_has_empty_arrays() -> None:
-    header, (gop, *_) = VECTORS["empty_and_one"]()
-    params = dequantise(gop, header)
+    _, (gop, *_) = VECTORS["empty_and_one"]()
+    params = dequantise(gop)
     assert (params.mean.shape, params.shape.shape, params.colour.shape) == ((0, 2), (0, 3), (0, 3))

@@ -163,7 +163,7 @@ def _draw(source: GopSource) -> str:
         for gop in source.gops_to_enter(index):
             record = source.read_gop(gop)
         try:
-            renderer = GopRenderer(dequantise(record, source.header), source.header, threads=1, limits=LIMITS)
+            renderer = GopRenderer(dequantise(record), source.header, threads=1, limits=LIMITS)
             for position in {0, record.frame_count / 2, record.frame_count - 1}:
                 renderer.render(position)
         except FormatError as error:

@@ -91,7 +91,6 @@ def test_what_is_known_of_real_files(shared_data, name, frames, timing, colour):
     assert (info.time_base, info.frame_duration) == timing
     assert (*codes, info.conversion_matrix) == colour
     assert any("not stated" in text for text in info.notes) == (info.matrix_coefficients == 2)
-    assert info.has_audio == ("audio" in name)
 
 
 def test_start_and_irregular_times_are_kept(shared_data):

@@ -272,12 +272,13 @@ def _check_identity(begun: dict[str, Any], asked: dict[str, Any]) -> None:
 
 def _most_gaussians(plan: Plan, pixels: int, target: float | None, division: Division) -> int:
     """Gaussians that a GoP may need, for the level: `GopEncoder.most` is to be no less than what is asked for."""
-    if plan.gaussians is not None:
-        count = math.ceil(min(plan.gaussians, 2 * pixels) / least_load(plan)) + ROUNDED
-    elif target is not None:
+    usual = max(PROFILES[plan.profile].gaussians, pixels // PIXELS_PER_GAUSSIAN)
+    if target is not None:
         count = min(2 * pixels, math.ceil(max(division.weights) * target / LEAST_BITS))
+    elif plan.gaussians is None and plan.psnr is None:
+        count = usual
     else:
-        count = max(PROFILES[plan.profile].gaussians, pixels // PIXELS_PER_GAUSSIAN)
+        count = math.ceil(min(plan.gaussians or usual, 2 * pixels) / least_load(plan)) + ROUNDED
     return min(count, LEVELS[max(LEVELS)].gaussians)
 
 

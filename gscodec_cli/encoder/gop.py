@@ -85,7 +85,7 @@ class GopEncoder:
     @property
     def most(self) -> float:
         """The largest load of a GoP: two Gaussians per pixel, and as many as the level holds if all are carried."""
-        held = (LEVELS[self.header.level].gaussians - ROUNDED) * least_load(self.plan)
+        held = (LEVELS[self.header.level].gaussians - ROUNDED) * _least_load(self.plan)
         return min(held, max(1.0, 2.0 * self.pixels))
 
     @threadpool_limits.wrap(limits=1, user_api="blas")  # products of matrices are rounded as their parts are shared out
@@ -259,7 +259,12 @@ def _planes(pictures: NDArray) -> Tensor:
     return tensor_of(pictures).permute(0, 3, 1, 2).contiguous()
 
 
-def least_load(plan: Plan) -> float:
+def gaussians_of(load: float, plan: Plan) -> int:
+    """Gaussians that a level must hold for a GoP of this load, however many are carried: see `GopEncoder.most`."""
+    return math.ceil(load / _least_load(plan)) + ROUNDED
+
+
+def _least_load(plan: Plan) -> float:
     """The load of the Gaussians that count least."""
     return CARRIED_LOAD if plan.profile == "main" else 1.0
 

@@ -226,10 +226,9 @@ def _override(base, options: EncodeOptions, names: dict[str, str]):
 
 def _tools(options: EncodeOptions, tools: Tools) -> Tools:
     same: tuple[str, ...] = ("mean_bits", "shape_bits", "field_bits", "rvq", "rvq_stages", "rvq_codebook")
-    same += ("motion_degree", "drift", "camera", "detail", "residual", "window", "births")
-    same += ("amplitude_step", "rate_slope", "spare")
+    main_only = ("motion_degree", "drift", "camera", "detail", "residual", "window", "births")
+    same += (*main_only, "amplitude_step", "rate_slope", "spare")
     tools = _override(tools, options, {name: name for name in same})
-    main_only = ("window", "births", "motion_degree", "drift", "camera", "detail", "residual")
     added = any(getattr(tools, name) for name in main_only) or options.blend
     if options.profile == "stgv" and (added or options.field is False):
         raise UsageError(

@@ -31,7 +31,7 @@ from gscodec_cli.encoder.checkpoint import Checkpoint
 from gscodec_cli.encoder.clip import ClipName
 from gscodec_cli.encoder.cluster import encode_on_cluster
 from gscodec_cli.encoder.division import Division, divide
-from gscodec_cli.encoder.gop import ROUNDED, least_load
+from gscodec_cli.encoder.gop import gaussians_of
 from gscodec_cli.encoder.home import Home, gpus
 from gscodec_cli.encoder.media import MediaChunks
 from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
@@ -278,7 +278,7 @@ def _most_gaussians(plan: Plan, pixels: int, target: float | None, division: Div
     elif plan.gaussians is None and plan.psnr is None:
         count = usual
     else:
-        count = math.ceil(min(plan.gaussians or usual, 2 * pixels) / least_load(plan)) + ROUNDED
+        count = gaussians_of(min(plan.gaussians or usual, 2 * pixels), plan)
     return min(count, LEVELS[max(LEVELS)].gaussians)
 
 

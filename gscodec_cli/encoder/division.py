@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 from typing import Any
 
 from gscodec_cli.encoder.options import Plan
-from gscodec_cli.encoder.survey import Survey, split, survey
+from gscodec_cli.encoder.survey import Survey, survey
 from gscodec_cli.video.reader import VideoSource
 
 NOVEL = 3.5  # pictures' worth of new bits: above it prediction from the GoP before costs more than it saves
@@ -57,35 +57,61 @@ class Division:
         return cls(gops, tuple(map(bool, data["entries"])), tuple(data["weights"]))
 
 
-def divide(source: VideoSource, plan: Plan, bpp: float | None) -> Division:
-    """Divide a clip; `bpp`: bits per pixel that are asked for, None where no size is. Reads the clip up to three times.
+@dataclass(frozen=True)
+class Outline:
+    """A clip before it is divided: a survey of it, and its sections, over whose ends no chain of GoPs goes."""
 
-    Raises MediaError.
+    look: Survey
+    sections: tuple[range, ...]
+
+    def divided(self, lengths: Sequence[int]) -> tuple[list[range], list[bool]]:
+        """GoPs of at most so many frames, for each section, and which of them are entries.
+
+        Those are the first of a section, and those in which too much is new to be predicted.
+        """
+        starts = {section.start for section in self.sections}
+        parts = zip(self.sections, lengths, strict=True)
+        gops = [gop for section, length in parts for gop in split(section, length)]
+        return gops, [gop.start in starts or self.look.novelty(gop) > NOVEL for gop in gops]
+
+
+def outline_of(source: VideoSource, plan: Plan) -> Outline:
+    """The outline of a clip, which is read once. Raises MediaError."""
+    frames = len(source)
+    if plan.profile != "main":
+        starts = range(0, frames, plan.gop)
+        gops = [range(start, min(start + plan.gop, frames)) for start in starts]
+        return Outline(Survey((1,) * frames, (0,)), tuple(gops))
+    look = survey(source, None) if frames > 1 else Survey((1,), (0,))
+    scenes = [range(a, b) for a, b in pairwise((*look.scenes, frames))]
+    return Outline(look, tuple(part for scene in scenes for part in sections(scene, plan.gop, plan.keyint)))
+
+
+def sections(scene: range, length: int, keyint: int) -> list[range]:
+    """A scene as sections of about the same length, within `keyint` frames: whole GoPs of at most `length` frames."""
+    gops, most = split(scene, length), max(keyint, length)
+    goal = len(scene) / -(-len(scene) // most)
+    starts = [scene.start]
+    for gop in gops[1:]:
+        if gop.stop - starts[-1] > most or gop.start + len(gop) / 2 - starts[-1] > goal:
+            starts.append(gop.start)
+    return [range(a, b) for a, b in pairwise((*starts, scene.stop))]
+
+
+def split(span: range, length: int) -> list[range]:
+    """Frames in GoPs of at most `length`, as even as can be."""
+    count = -(-len(span) // length)
+    cuts = [span.start + i * len(span) // count for i in range(count + 1)]
+    return [range(a, b) for a, b in pairwise(cuts)]
+
+
+def divide(source: VideoSource, outline: Outline, lengths: Sequence[int], bpp: float | None) -> Division:
+    """Divide a clip into GoPs of at most so many frames, for each section; `bpp`: bits per pixel that are asked for,
+    None where no size is. Reads the clip up to twice. Raises MediaError.
     """
-    frames, main = len(source), plan.profile == "main"
-    look = survey(source, None) if main and frames > 1 else Survey((1,) * frames, (0,))
-    gops = split(look.scenes, frames, plan.gop, even=main)
-    entries = key_gops(gops, look, plan.keyint if main else 0)
-    weights = [len(gop) / frames for gop in gops]
+    gops, entries = outline.divided(lengths)
+    weights = [len(gop) / len(source) for gop in gops]
     if bpp is not None and len(gops) > 1:
         starts = [gop.start for gop, entry in zip(gops, entries, strict=True) if entry]
         weights = survey(source, bpp, starts).weights(gops)
     return Division(tuple(gops), tuple(entries), tuple(weights))
-
-
-def key_gops(gops: Sequence[range], look: Survey, keyint: int) -> list[bool]:
-    """Which GoPs are decoded alone.
-
-    Those that begin a scene, those in which too much is new to be predicted, and as many more as keep every chain
-    within `keyint` frames. A scene longer than that is cut into chains of about the same length.
-    """
-    entries, left, goal = [], 0, 0.0
-    for number, gop in enumerate(gops):
-        most = max(keyint, len(gop))
-        if gop.start in look.scenes:
-            stop = next((other.start for other in gops[number + 1 :] if other.start in look.scenes), gops[-1].stop)
-            left, goal = 0, (stop - gop.start) / -(-(stop - gop.start) // most)
-        full = left + len(gop) > most or left + len(gop) / 2 > goal
-        entries.append(left == 0 or full or look.novelty(gop) > NOVEL)
-        left = len(gop) if entries[-1] else left + len(gop)
-    return entries

@@ -60,6 +60,7 @@ def fit_gop(
     Returns the trainer, whose `compression` is ready for `export`. `report` is called every ten steps.
     """
     torch.manual_seed(seed)
+    plan = replace(plan, effort=plan.effort.for_gop(len(frames)))
     generator = home.generator(seed)
     spare = 1 + plan.tools.spare
     if predicted is None:

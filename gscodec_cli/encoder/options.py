@@ -16,6 +16,7 @@ from gscodec_cli.errors import UsageError
 PROFILE_IDS = {"stgv": 0, "main": 1}
 MAX_GOP_FRAMES = 256
 KEYINT = 144  # frames; 6 s of film
+TRIAL = "ultrafast"  # preset with which lengths of GoPs are tried; an encode of no more effort goes without
 QUALITY = 26.0
 # Best steps on foreman and Bunny: amplitudes 0.4 at 0.02 bpp, 0.28 at 0.05, 0.1 at 0.2, where means want a bit more.
 STEP_BPP, STEP_POWER, FINE_BPP = 0.08, 0.55, 0.15
@@ -136,13 +137,15 @@ CHOICES = {
 class Plan:
     """A complete encode: options with nothing left open.
 
-    Of the goals (bpp, size, bitrate, psnr, quality, gaussians) at most one is not None.
+    Of the goals (bpp, size, bitrate, psnr, quality, gaussians) at most one is not None. gop: frames of a GoP at most.
+    longer: what else that may be, where a trial shows that it is better.
     """
 
     profile: str
     preset: str
     gaussians: int | None
     gop: int
+    longer: tuple[int, ...]
     keyint: int
     bpp: float | None
     size: int | None
@@ -156,6 +159,10 @@ class Plan:
     effort: Effort
     choose_blend: bool
     own: frozenset[str] = frozenset()  # those of PRECISION that the caller chose
+
+    def for_gops(self, frames: int) -> Plan:
+        """This plan for a chain whose longest GoP has so many frames: the least of its lengths that these are."""
+        return replace(self, gop=min((n for n in (self.gop, *self.longer) if n >= frames), default=self.gop), longer=())
 
     def at_rate(self, bpp: float, pixels: int) -> Plan:
         """This plan with the precision that measured best at `bpp` for frames of `pixels` pixels; `main` only."""
@@ -186,13 +193,14 @@ def resolve(options: EncodeOptions) -> Plan:
     if quality is not None and not own & OWN_STEPS:
         tools = replace(tools, amplitude_step=tools.amplitude_step * 2 ** ((quality - QUALITY) / 6))
     alone = options.profile == "main" and tools.rvq  # nothing can be predicted from RVQ colours (C-6.18-2)
-    effort = profile.efforts[options.preset]
+    trial, effort = (profile.efforts[name] for name in (TRIAL, options.preset))
     effort = _override(effort, options, {f.name: f.name for f in fields(Effort)})
     return Plan(
         profile=options.profile,
         preset=options.preset,
         gaussians=options.gaussians,
         gop=options.gop or profile.gop,
+        longer=() if options.gop or options.gaussians or effort.steps <= trial.steps else profile.longer_gops,
         keyint=1 if alone else options.keyint or KEYINT,
         bpp=options.bpp,
         size=options.size,

@@ -9,48 +9,41 @@ chain, on what machine, in which order. Must not import the verbs.
 from __future__ import annotations
 
 import io
-import json
-import math
 import os
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
-from importlib.metadata import version
-from typing import Any, BinaryIO
+from dataclasses import replace
+from functools import cached_property
+from typing import BinaryIO
 
 import numpy as np
 
 from gscodec.format.chunks import PREAMBLE
 from gscodec.format.container import ContainerWriter
-from gscodec.format.limits import LEVELS, level_for
 from gscodec.format.records import SequenceHeader
 from gscodec_cli.encoder.budget import notes_on_goals, other_bits, target_bits
 from gscodec_cli.encoder.chain import ChainTask, Costs, FinishedGop, Step, encode_chain
 from gscodec_cli.encoder.checkpoint import Checkpoint
 from gscodec_cli.encoder.clip import ClipName
 from gscodec_cli.encoder.cluster import encode_on_cluster
-from gscodec_cli.encoder.division import Division, divide
-from gscodec_cli.encoder.gop import gaussians_of
+from gscodec_cli.encoder.division import Division, Outline, divide, outline_of
+from gscodec_cli.encoder.header import most_gaussians, sequence_header
 from gscodec_cli.encoder.home import Home, gpus
+from gscodec_cli.encoder.identity import check_identity, identity
+from gscodec_cli.encoder.lengths import Trial, worth_trying
 from gscodec_cli.encoder.media import MediaChunks
-from gscodec_cli.encoder.options import PROFILE_IDS, EncodeOptions, Plan, resolve
-from gscodec_cli.encoder.presets import PROFILES
+from gscodec_cli.encoder.options import EncodeOptions, Plan, resolve
 from gscodec_cli.encoder.status import EncodeResult, Progress, Reporter, Status
 from gscodec_cli.encoder.workers import Event, encode_locally
-from gscodec_cli.errors import UsageError
-from gscodec_cli.video.info import VideoInfo
 from gscodec_cli.video.reader import VideoSource
 
-__all__ = ["Encode", "EncodeResult", "Status", "encode", "sequence_header"]
+__all__ = ["Encode", "EncodeResult", "Status", "encode"]
 
-PIXELS_PER_GAUSSIAN = 8  # the most a GoP is allowed where no bits are asked for
-LEAST_BITS = 15.0  # of a Gaussian
 INDEX_BYTES = 17  # of a GoP: its chunk's frame and its entry in the index
 END_BYTES = 60  # of the index and the end of the file
 PILOT = 2  # GoPs that are encoded first: what they take is the first guess for all chains
 TURNS = 2  # of correction
-ANY = ("threads", "device")  # options that another run of the same encode may change
 
 
 def encode(
@@ -95,23 +88,39 @@ class Encode:
         self.clip = ClipName.of(source)
         self.pixels = self.info.width * self.info.height
         self.target_bits = target_bits(self.plan, source)
-        bpp = self.target_bits and self.target_bits / (self.pixels * len(source))
-        self.plan = self.plan.at_rate(bpp, self.pixels) if bpp else self.plan
+        self.bpp = self.target_bits and self.target_bits / (self.pixels * len(source))
         self.notes: list[str] = []
         self.checkpoint = Checkpoint(partial)
-        identity = _identity(options, self.clip)
+        self.identity = identity(options, self.clip)
         state = self.checkpoint.state if resume else None
         if state is not None:
-            _check_identity(state["identity"], identity)
-            self.division = Division.from_json(state["division"])
+            check_identity(state["identity"], self.identity)
+            self._use(Division.from_json(state["division"]))
         else:
-            self.division = divide(source, self.plan, bpp)
-        gaussians = _most_gaussians(self.plan, self.pixels, self.target_bits, self.division)
-        self.header = sequence_header(self.info, self.plan, len(source), self.division, gaussians)
-        if state is None:
-            self.checkpoint.begin(self.header, {"identity": identity, "division": self.division.to_json()})
+            self._begin(self._divided([self.plan.gop] * len(self.outline.sections)), tried=not self.plan.longer)
         if self.plan.profile == "main" and self.plan.tools.rvq and self.gops > 1 and options.keyint != 1:
             self.notes.append("--rvq: every GoP is decoded alone, as nothing can be predicted from RVQ colours")
+
+    @cached_property
+    def outline(self) -> Outline:
+        """What the clip is divided by; reads it."""
+        return outline_of(self.source, self.plan)
+
+    def _divided(self, lengths: Sequence[int]) -> Division:
+        return divide(self.source, self.outline, lengths, self.bpp)
+
+    def _header(self, division: Division) -> SequenceHeader:
+        gaussians = most_gaussians(self.plan, self.pixels, self.target_bits, division)
+        return sequence_header(self.info, self.plan, len(self.source), division, gaussians)
+
+    def _begin(self, division: Division, *, tried: bool) -> None:
+        """Begin with a division, which is final once longer GoPs were tried."""
+        self._use(division)
+        state = {"identity": self.identity, "division": division.to_json(), "tried": tried}
+        self.checkpoint.begin(self.header, state)
+
+    def _use(self, division: Division) -> None:
+        self.division, self.header = division, self._header(division)
         self.payload_bits = self.target_bits and max(1.0, self.target_bits - 8 * self._overhead())
 
     @property
@@ -136,22 +145,56 @@ class Encode:
 
         Where the caller does not say, there is one process for each GPU, and here for the CPU.
         """
-        reporter = Reporter(progress, self.plan, self.division, self.pixels)
+        assert self.checkpoint.state is not None
+        lead = 0.0 if self.checkpoint.state["tried"] else self._choose_lengths(progress, jobs, cluster)
+        reporter = Reporter(progress, self.plan, self.gops, self.pixels, lead)
         for number in filter(self.checkpoint.__contains__, range(self.gops)):
             reporter.finished(self.checkpoint.gop(number, 0, payload=False))
         for tasks in filter(None, self._rounds()):
-            with closing(self._encode(tasks, jobs, cluster, reporter.step)) as events:
-                for event in events:
-                    if isinstance(event, FinishedGop):
-                        self._check()
-                        self.checkpoint.add(event)
-                        reporter.finished(event)
-                    elif isinstance(event, Step):
-                        reporter.step(event)
-                    else:
-                        self.notes.append(event.text)
+            self._encode(tasks, jobs, cluster, reporter, self._keep)
+
+    def _keep(self, gop: FinishedGop) -> None:
+        self._check()
+        self.checkpoint.add(gop)
+
+    def _choose_lengths(self, progress: Progress | None, jobs: int | None, cluster: str | None) -> float:
+        """Try how long GoPs should be, and begin with those. Returns what share of the whole encode that took."""
+        found = worth_trying(self.outline, self.plan, self.pixels)
+        if not found:
+            self._begin(self.division, tried=True)
+            return 0.0
+        everywhere = len(self.outline.sections)
+        divisions = {n: self._divided([n] * everywhere) for n in (self.plan.gop, *self.plan.longer)}
+        trial = Trial(self.outline, found, divisions, self.plan)
+        tasks = trial.tasks(self._whole)
+        steps = trial.plan.effort.steps * sum(len(span) for task in tasks for span in task.spans)
+        lead = steps / (steps + self.plan.effort.steps * len(self.source))
+        gops = sum(len(task.spans) for task in tasks)
+        reporter = Reporter(progress, trial.plan, gops, self.pixels, lead, trial_of=self.gops)
+        self._encode(tasks, jobs, cluster, reporter, trial.add)
+        self._begin(self._divided(trial.best()), tried=True)
+        return lead
 
     def _encode(
+        self,
+        tasks: list[ChainTask],
+        jobs: int | None,
+        cluster: str | None,
+        reporter: Reporter,
+        take: Callable[[FinishedGop], None],
+    ) -> None:
+        """Encode what tasks say; `take` is called for every GoP that is finished."""
+        with closing(self._events(tasks, jobs, cluster, reporter.step)) as events:
+            for event in events:
+                if isinstance(event, FinishedGop):
+                    take(event)
+                    reporter.finished(event)
+                elif isinstance(event, Step):
+                    reporter.step(event)
+                else:
+                    self.notes.append(event.text)
+
+    def _events(
         self, tasks: list[ChainTask], jobs: int | None, cluster: str | None, report: Callable[[Step], None]
     ) -> Generator[Event]:
         threads, found = self.plan.threads or os.cpu_count() or 1, gpus(self.device)
@@ -187,20 +230,28 @@ class Encode:
         yield tasks
 
     def _task(self, chain: range, done: int, costs: Costs, rate: float | None) -> ChainTask:
-        shares = None
-        if self.payload_bits is not None:
-            whole = next(whole for whole in self.division.chains if chain[0] in whole)
-            shares = tuple(self.division.weights[number] * self.payload_bits for number in whole)
-        return ChainTask(
-            first=chain[0],
+        whole = next(whole for whole in self.division.chains if chain[0] in whole)
+        return replace(
+            self._whole(self.division, whole, self.plan),
             spans=tuple(self.division.gops[number] for number in chain),
-            shares=shares,
-            plan=self.plan,
-            device=self.device,
-            header=self.header,
             done=tuple(self.checkpoint.gop(number, 0) for number in chain[:done]),
             costs=costs,
             rate=rate,
+        )
+
+    def _whole(self, division: Division, chain: range, plan: Plan) -> ChainTask:
+        """The task of a whole chain of a division, of which nothing is done or known."""
+        spans, bits = tuple(division.gops[number] for number in chain), self.payload_bits
+        plan = plan.for_gops(max(map(len, spans)))
+        return ChainTask(
+            first=chain[0],
+            spans=spans,
+            shares=None if bits is None else tuple(division.weights[number] * bits for number in chain),
+            plan=plan.at_rate(self.bpp, self.pixels) if self.bpp else plan,
+            device=self.device,
+            header=self.header if division is self.division else self._header(division),
+            done=(),
+            costs={},
         )
 
     def _corrections(self, turn: int) -> list[ChainTask]:
@@ -244,63 +295,3 @@ class Encode:
             seconds=time.monotonic() - self.began,
             notes=(*self.notes, *notes_on_goals(self.plan, self.target_bits, counted, psnr, pixels)),
         )
-
-
-def _identity(options: EncodeOptions, clip: ClipName) -> dict[str, Any]:
-    """What two runs must have in common for one to go on with what the other has begun, in plain values."""
-    kept = {name: value for name, value in asdict(options).items() if name not in (*ANY, "frames", "resize")}
-    known = {"frames": clip.frames, "resize": clip.size, "content": clip.content}
-    found: dict[str, Any] = json.loads(json.dumps({"gscodec": version("gscodec"), **kept, **known}))
-    return found
-
-
-def _check_identity(begun: dict[str, Any], asked: dict[str, Any]) -> None:
-    """Raise UsageError where an unfinished encode is not the one that is asked for."""
-    different = [name for name in asked if begun.get(name) != asked[name]]
-    if not different:
-        return
-    name = different[0]
-    if name == "content":
-        why = "of another clip"
-    elif name == "gscodec":
-        why = f"of gsv {begun.get(name)}, this is {asked[name]}"
-    else:
-        old, new = ("default" if side.get(name) is None else side[name] for side in (begun, asked))
-        why = f"with --{name.replace('_', '-')} {old}, not {new}"
-    raise UsageError(f"--resume: the unfinished encode is {why}; encode as before, or begin anew with -y instead")
-
-
-def _most_gaussians(plan: Plan, pixels: int, target: float | None, division: Division) -> int:
-    """Gaussians that a GoP may need, for the level: `GopEncoder.most` is to be no less than what is asked for."""
-    usual = max(PROFILES[plan.profile].gaussians, pixels // PIXELS_PER_GAUSSIAN)
-    if target is not None:
-        count = min(2 * pixels, math.ceil(max(division.weights) * target / LEAST_BITS))
-    elif plan.gaussians is None and plan.psnr is None:
-        count = usual
-    else:
-        count = gaussians_of(min(plan.gaussians or usual, 2 * pixels), plan)
-    return min(count, LEVELS[max(LEVELS)].gaussians)
-
-
-def sequence_header(info: VideoInfo, plan: Plan, frames: int, division: Division, gaussians: int) -> SequenceHeader:
-    """The sequence header of a clip (SPEC 5.4). Raises LimitError when no level holds the picture."""
-    return SequenceHeader(
-        profile=PROFILE_IDS[plan.profile],
-        level=level_for(info.width * info.height, gaussians),
-        width=info.width,
-        height=info.height,
-        sar_num=info.sar_num,
-        sar_den=info.sar_den,
-        bit_depth=info.coded_depth,
-        colour_primaries=info.colour_primaries,
-        transfer_characteristics=info.transfer_characteristics,
-        matrix_coefficients=info.matrix_coefficients,
-        full_range=info.full_range,
-        time_base_num=info.time_base.numerator,
-        time_base_den=info.time_base.denominator,
-        frame_duration=info.frame_duration,
-        start_pts=info.start_pts,
-        max_gop_frames=division.longest_gop,
-        max_entry_distance=division.longest_chain,
-        frame_count=frames,
-    )

@@ -16,9 +16,12 @@ PRESETS = ("ultrafast", "fast", "medium", "slow", "veryslow")
 
 @dataclass(frozen=True)
 class Profile:
-    """Default GoP length in frames, default number of Gaussians, tools, and the effort of each preset."""
+    """Default GoP length in frames and longer ones that are tried, default number of Gaussians, tools, and the effort
+    of each preset.
+    """
 
     gop: int
+    longer_gops: tuple[int, ...]
     gaussians: int
     tools: Tools
     efforts: dict[str, Effort]
@@ -26,6 +29,7 @@ class Profile:
 
 STGV = Profile(
     gop=10,
+    longer_gops=(),
     gaussians=20_000,
     tools=Tools(
         shape_log=False,
@@ -73,6 +77,7 @@ STGV = Profile(
 
 MAIN = Profile(
     gop=32,
+    longer_gops=(64, 128),
     gaussians=8_000,
     tools=Tools(
         shape_log=True,

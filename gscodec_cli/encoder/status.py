@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import accumulate
 
 from gscodec_cli.encoder.chain import FinishedGop, Step
-from gscodec_cli.encoder.division import Division
 from gscodec_cli.encoder.options import Plan
 
 
@@ -50,16 +49,25 @@ Progress = Callable[[Status], None]
 class Reporter:
     """Turns reports of GoPs that are trained at the same time into one Status after the other."""
 
-    def __init__(self, progress: Progress | None, plan: Plan, division: Division, pixels: int) -> None:
-        self._progress, self._gops, self._pixels = progress, len(division.gops), pixels
+    def __init__(
+        self, progress: Progress | None, plan: Plan, gops: int, pixels: int, lead: float = 0.0, *, trial_of: int = 0
+    ) -> None:
+        """gops: as many are encoded. lead: share of the whole encode that a trial takes: the one before this, or this,
+        if it is one for `trial_of` GoPs.
+        """
+        self._progress, self._gops, self._pixels, self._trial_of = progress, gops, pixels, trial_of
+        self._begin, self._part = (0.0, lead) if trial_of else (lead, 1 - lead)
         effort = plan.effort
         counts = {
             "key frame": effort.key_iterations,
             "joint": effort.joint_iterations,
             "compression": effort.tune_iterations,
         }
-        self._before = dict(zip(counts, accumulate(counts.values(), initial=0), strict=False))
-        self._steps = max(1, sum(counts.values()))
+        # Share of a GoP's training, before a stage and by it: a longer one has more of all steps.
+        self._stages = {
+            name: (before / effort.steps, count / effort.steps)
+            for (name, count), before in zip(counts.items(), accumulate(counts.values(), initial=0), strict=False)
+        }
         self._under_way: dict[int, float] = {}
         self._done = self._frames = self._bits = 0
         self._psnrs = self._share = 0.0
@@ -77,21 +85,22 @@ class Reporter:
         """A GoP is being trained."""
         if self._progress is None:
             return
-        known = step.stage in self._before
-        done = min(1.0, (self._before[step.stage] + step.step) / self._steps) if known else 1.0
+        before, by_it = self._stages.get(step.stage, (1.0, 0.0))
+        done = min(1.0, before + by_it * step.step / max(1, step.steps))
         self._under_way[step.number] = done
         share = (self._done + sum(self._under_way.values())) / self._gops
         self._share = min(1.0, max(self._share, share))
+        written = self._frames and not self._trial_of
         self._progress(
             Status(
-                gop=min(self._done, self._gops - 1),
-                gops=self._gops,
-                stage=step.stage,
+                gop=0 if self._trial_of else min(self._done, self._gops - 1),
+                gops=self._trial_of or self._gops,
+                stage="trial" if self._trial_of else step.stage,
                 step=step.step,
                 steps=step.steps,
-                share=self._share,
+                share=self._begin + self._part * self._share,
                 psnr=step.psnr,
-                bpp=self._bits / (self._frames * self._pixels) if self._frames else None,
-                decoded_psnr=self._psnrs / self._frames if self._frames else None,
+                bpp=self._bits / (self._frames * self._pixels) if written else None,
+                decoded_psnr=self._psnrs / self._frames if written else None,
             )
         )

@@ -11,7 +11,6 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
 
 import av
 import numpy as np
@@ -108,16 +107,3 @@ def _packets(
 
 def _eight_bits(rgb: np.ndarray) -> np.ndarray:
     return rgb if rgb.dtype == np.uint8 else (rgb >> 8).astype(np.uint8)
-
-
-def split(scenes: Sequence[int], frames: int, length: int, even: bool) -> list[range]:
-    """Cut `frames` frames into GoPs of at most `length` that never reach across a scene cut.
-
-    All full but the last of a scene, or all of a scene as even as can be.
-    """
-    spans = []
-    for start, stop in pairwise((*scenes, frames)):
-        count = -(-(stop - start) // length)
-        cuts = [start + i * (stop - start) // count if even else start + i * length for i in range(count)]
-        spans += [range(a, b) for a, b in pairwise((*cuts, stop))]
-    return spans

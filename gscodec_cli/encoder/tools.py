@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+USUAL_FRAMES = 28  # of a GoP; a step looks at one of them
 
 
 @dataclass(frozen=True)
@@ -62,8 +64,8 @@ class Effort:
     """Iterations of the three stages, in optimiser steps on one frame, and the learning rates they begin with.
 
     key: coarse fit of the key frame (KFCI, paper 001 II.C). joint: canonical Gaussians and motion on all frames.
-    tune: the same with compression simulated (paper 001 appendix C). A rate decays along a half cosine to a tenth
-    over its stage.
+    tune: the same with compression simulated (paper 001 appendix C); both for a GoP of at most USUAL_FRAMES. A rate
+    decays along a half cosine to a tenth over its stage.
     """
 
     key_iterations: int
@@ -71,3 +73,19 @@ class Effort:
     tune_iterations: int
     lr_gaussian: float
     lr_field: float
+
+    @property
+    def steps(self) -> int:
+        """Steps of all stages."""
+        return self.key_iterations + self.joint_iterations + self.tune_iterations
+
+    def at_most(self, other: Effort) -> Effort:
+        """This effort with no more steps in a stage than another one."""
+        names = ("key_iterations", "joint_iterations", "tune_iterations")
+        return replace(self, **{name: min(getattr(self, name), getattr(other, name)) for name in names})
+
+    def for_gop(self, frames: int) -> Effort:
+        """This effort for a GoP of so many frames: as much for each of them in a longer one."""
+        more = max(1.0, frames / USUAL_FRAMES)
+        joint, tune = (round(steps * more) for steps in (self.joint_iterations, self.tune_iterations))
+        return replace(self, joint_iterations=joint, tune_iterations=tune)

@@ -82,7 +82,7 @@ def _tool_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="Q",
 )
 @click.option("--gaussians", type=int, help="Gaussians per GoP, at most two per pixel.", metavar="N")
-@click.option("--gop", type=int, help="Frames per GoP.", metavar="N")
+@click.option("--gop", type=int, help="Frames per GoP, at most; main tries what is best.", metavar="N")
 @click.option("--keyint", type=int, help="Frames between GoPs that are decoded alone, at most.", metavar="N")
 @click.option("--frames", type=FrameRange(), help="Frames A to B-1 only.")
 @click.option("--resize", type=FrameSize(), help="Scale the clip to this size first.")

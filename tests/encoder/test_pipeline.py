@@ -18,15 +18,16 @@ from gscodec.format.records import RvqQuantiser
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.encoder import EncodeOptions, encode
 from gscodec_cli.encoder.compression import Coding
-from gscodec_cli.encoder.division import Division, key_gops
+from gscodec_cli.encoder.division import Division, Outline, sections, split
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.gop import GopEncoder
+from gscodec_cli.encoder.header import sequence_header
 from gscodec_cli.encoder.home import Home
 from gscodec_cli.encoder.options import resolve
-from gscodec_cli.encoder.pipeline import END_BYTES, Encode, sequence_header
+from gscodec_cli.encoder.pipeline import END_BYTES, Encode
 from gscodec_cli.encoder.rate import CountAim, Meter
-from gscodec_cli.encoder.survey import X264, Survey, split, survey
+from gscodec_cli.encoder.survey import X264, Survey, survey
 from gscodec_cli.metrics.psnr import psnr
 from gscodec_cli.video.reader import open_video
 
@@ -224,9 +225,8 @@ def test_progress_runs_from_begin_to_end(disc_clip):
 
 
 def test_gops_cover_the_clip():
-    assert split((0,), 23, 10, even=False) == [range(0, 10), range(10, 20), range(20, 23)]
-    assert [len(g) for g in split((0,), 23, 10, even=True)] == [7, 8, 8]
-    assert split((0,), 1, 10, even=True) == [range(0, 1)]
+    assert [len(gop) for gop in split(range(23), 10)] == [7, 8, 8]
+    assert split(range(5, 6), 10) == [range(5, 6)]
 
 
 def _quiet(frames, scenes):
@@ -235,23 +235,24 @@ def _quiet(frames, scenes):
 
 
 def test_a_scene_begins_a_gop_that_is_decoded_alone():
-    gops = split((0, 7, 31), 40, 10, even=True)
-    assert [g.start for g in gops] == [0, 7, 15, 23, 31]
-    assert key_gops(gops, _quiet(40, (0, 7, 31)), 100) == [True, True, False, False, True]
+    gops, entries = Outline(_quiet(40, (0, 7, 31)), (range(7), range(7, 31), range(31, 40))).divided([10, 10, 10])
+    assert [gop.start for gop in gops] == [0, 7, 15, 23, 31]
+    assert entries == [True, True, False, False, True]
 
 
-def test_no_chain_is_longer_than_keyint_and_chains_of_a_scene_are_alike():
-    gops = split((0,), 132, 32, even=True)
-    assert key_gops(gops, _quiet(132, (0,)), 132) == [True, False, False, False, False]
-    assert key_gops(gops, _quiet(132, (0,)), 128) == [True, False, False, True, False]
-    assert all(key_gops(gops, _quiet(132, (0,)), 1))
+def test_no_section_is_longer_than_keyint_and_those_of_a_scene_are_alike():
+    assert sections(range(132), 32, 132) == [range(132)]
+    assert sections(range(10, 142), 32, 128) == [range(10, 89), range(89, 142)]
+    assert sections(range(132), 32, 1) == split(range(132), 32)
 
 
 def test_what_is_new_throughout_is_not_predicted():
-    gops = split((0,), 60, 30, even=True)
-    assert key_gops(gops, Survey((100,) + (20,) * 59, (0,)), 100) == [True, True]
-    assert key_gops(gops, Survey((100,) + (5,) * 59, (0,)), 100) == [True, False]
-    assert key_gops(gops, Survey((1, 100) + (5,) * 58, (0,)), 100) == [True, False]  # a scene that begins dark
+    def entries(*bits):
+        return Outline(Survey(bits, (0,)), (range(60),)).divided([30])[1]
+
+    assert entries(100, *[20] * 59) == [True, True]
+    assert entries(100, *[5] * 59) == [True, False]
+    assert entries(1, 100, *[5] * 58) == [True, False]  # a scene that begins dark
 
 
 def test_scene_cuts_are_found_and_bits_shared_by_need(tmp_path):

@@ -146,7 +146,7 @@ class Encode:
         Where the caller does not say, there is one process for each GPU, and here for the CPU.
         """
         assert self.checkpoint.state is not None
-        lead = 0.0 if self.checkpoint.state["tried"] else self._choose_lengths(progress, jobs, cluster)
+        lead = 0.0 if self.checkpoint.state.get("tried", True) else self._choose_lengths(progress, jobs, cluster)
         reporter = Reporter(progress, self.plan, self.gops, self.pixels, lead)
         for number in filter(self.checkpoint.__contains__, range(self.gops)):
             reporter.finished(self.checkpoint.gop(number, 0, payload=False))

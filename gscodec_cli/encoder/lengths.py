@@ -73,8 +73,9 @@ class Trial:
                 entrant = _Entrant(section, length)
                 self._entrants.append(entrant)
                 for chain in self._chains(section, length):
-                    task = make(self._divisions[length], chain, self.plan)
-                    task = replace(task, first=len(self._of))
+                    # numbered throughout, with the seeds that the GoPs of the division have
+                    plan = replace(self.plan, seed=self.plan.seed + chain[0] - len(self._of))
+                    task = replace(make(self._divisions[length], chain, plan), first=len(self._of))
                     self._of.update(dict.fromkeys(task.left, entrant))
                     tasks.append(task)
         return tasks

@@ -85,6 +85,8 @@ def _chosen(decibels: dict[int, float], bits: dict[int, int]) -> list[int]:
             assert number not in lengths
             lengths[number] = length = next(n for n in (32, 64, 128) if len(span) <= n)
             values = (decibels[length],) * len(span)
+            # the seed is that of the same GoP in an encode
+            assert divisions[length].gops[made.plan.seed + number] == span
             trial.add(FinishedGop(number, len(span), False, b"", 1, bits[length], None, Cost(1, 0, 1.0), values, None))
     assert sorted(lengths.values()) == [32] * 4 + [64] * 2 + [128]
     return trial.best()

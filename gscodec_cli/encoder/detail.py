@@ -33,6 +33,7 @@ STEP = 2.7  # of a quantiser whose error falls by the slope for one bit more (H.
 # Squared error of a frame for one bit: half its error over the GoP's bits where the error falls with the root of the
 # bits, and half as much again, since Gaussians that are trained on make up for some of what the detail brings.
 SLOPE = 0.75
+LEAD = 0.1  # dB: Gaussians that are trained on learn to carry what moves with them
 TRIES, NEAR = 6, 0.97  # of coding a detail in the bits it may take; what share of them is near enough
 KEPT_BYTES = 1 << 30  # of what all frames miss, and where; more than that is made anew each time
 
@@ -106,7 +107,7 @@ def first_detail(
     """For a GoP that has none yet: the better of a detail that moves with the Gaussians and one that stays in place.
 
     See `fit_detail`. None where neither gains `least` dB, and more than Gaussians would bring for its bits if the error
-    fell with one over the bits.
+    fell with one over the bits. One that stays has to be LEAD dB better than one that moves.
     """
     best, most = None, 0.0
     for moving in (True, False):
@@ -115,7 +116,7 @@ def first_detail(
             continue
         net = gain - 10 * math.log10(1 + detail_bits(header, found, before) / bits)
         if net > most:
-            best, most = found, net
+            best, most = found, net + LEAD * moving
     return best
 
 

@@ -29,8 +29,6 @@ MakeTask = Callable[[Division, range, Plan], ChainTask]
 class _Entrant:
     """A section cut at a length, and what came of it."""
 
-    section: int
-    length: int
     bits: int = 0
     psnrs: list[float] = field(default_factory=list)
 
@@ -62,7 +60,7 @@ class Trial:
     def __init__(self, outline: Outline, lengths: dict[int, list[int]], divisions: dict[int, Division], plan: Plan):
         self._outline, self._lengths, self._divisions = outline, lengths, divisions
         self.plan = replace(plan, effort=PROFILES[plan.profile].efforts[TRIAL].at_most(plan.effort))
-        self._entrants: list[_Entrant] = []
+        self._entrants: dict[tuple[int, int], _Entrant] = {}  # by section and length
         self._of: dict[int, _Entrant] = {}  # by the number of a GoP
 
     def tasks(self, make: MakeTask) -> list[ChainTask]:
@@ -70,8 +68,7 @@ class Trial:
         tasks = []
         for section, lengths in self._lengths.items():
             for length in lengths:
-                entrant = _Entrant(section, length)
-                self._entrants.append(entrant)
+                self._entrants[section, length] = entrant = _Entrant()
                 for chain in self._chains(section, length):
                     # numbered throughout, with the seeds that the GoPs of the division have
                     plan = replace(self.plan, seed=self.plan.seed + chain[0] - len(self._of))
@@ -90,9 +87,8 @@ class Trial:
         """The length for each section, once all is finished."""
         found = [self.plan.gop] * len(self._outline.sections)
         for number, lengths in self._lengths.items():
-            values = {entrant.length: entrant.value for entrant in self._entrants if entrant.section == number}
-            best = max(lengths, key=lambda length: values[length] - MARGIN * (length > self.plan.gop))
-            found[number] = best
+            values = {n: self._entrants[number, n].value - MARGIN * (n > self.plan.gop) for n in lengths}
+            found[number] = max(lengths, key=values.__getitem__)
         return found
 
     def _chains(self, section: int, length: int) -> Iterator[range]:

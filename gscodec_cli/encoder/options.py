@@ -162,7 +162,7 @@ class Plan:
 
     def for_gops(self, frames: int) -> Plan:
         """This plan for a chain whose longest GoP has so many frames: the least of its lengths that these are."""
-        return replace(self, gop=min((n for n in (self.gop, *self.longer) if n >= frames), default=self.gop), longer=())
+        return replace(self, gop=min((n for n in (self.gop, *self.longer) if n >= frames), default=self.gop))
 
     def at_rate(self, bpp: float, pixels: int) -> Plan:
         """This plan with the precision that measured best at `bpp` for frames of `pixels` pixels; `main` only."""

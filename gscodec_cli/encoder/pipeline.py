@@ -151,11 +151,7 @@ class Encode:
         for number in filter(self.checkpoint.__contains__, range(self.gops)):
             reporter.finished(self.checkpoint.gop(number, 0, payload=False))
         for tasks in filter(None, self._rounds()):
-            self._encode(tasks, jobs, cluster, reporter, self._keep)
-
-    def _keep(self, gop: FinishedGop) -> None:
-        self._check()
-        self.checkpoint.add(gop)
+            self._encode(tasks, jobs, cluster, reporter, self.checkpoint.add)
 
     def _choose_lengths(self, progress: Progress | None, jobs: int | None, cluster: str | None) -> float:
         """Try how long GoPs should be, and begin with those. Returns what share of the whole encode that took."""
@@ -163,8 +159,9 @@ class Encode:
         if not found:
             self._begin(self.division, tried=True)
             return 0.0
-        everywhere = len(self.outline.sections)
-        divisions = {n: self._divided([n] * everywhere) for n in (self.plan.gop, *self.plan.longer)}
+        usual, everywhere = self.plan.gop, len(self.outline.sections)
+        longer = sorted({n for lengths in found.values() for n in lengths if n != usual})
+        divisions = {usual: self.division, **{n: self._divided([n] * everywhere) for n in longer}}
         trial = Trial(self.outline, found, divisions, self.plan)
         tasks = trial.tasks(self._whole)
         steps = trial.plan.effort.steps * sum(len(span) for task in tasks for span in task.spans)
@@ -172,7 +169,8 @@ class Encode:
         gops = sum(len(task.spans) for task in tasks)
         reporter = Reporter(progress, trial.plan, gops, self.pixels, lead, trial_of=self.gops)
         self._encode(tasks, jobs, cluster, reporter, trial.add)
-        self._begin(self._divided(trial.best()), tried=True)
+        best = trial.best()
+        self._begin(self.division if set(best) == {usual} else self._divided(best), tried=True)
         return lead
 
     def _encode(
@@ -187,6 +185,7 @@ class Encode:
         with closing(self._events(tasks, jobs, cluster, reporter.step)) as events:
             for event in events:
                 if isinstance(event, FinishedGop):
+                    self._check()
                     take(event)
                     reporter.finished(event)
                 elif isinstance(event, Step):

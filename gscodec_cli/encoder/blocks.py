@@ -17,7 +17,6 @@ from gscodec_cli.decoder.detail import BASIS, ZIGZAG
 from gscodec_cli.decoder.view import YCC_TO_RGB
 
 Floats = NDArray[np.float32]
-DEAD = 0.3  # what of a step is rounded up
 PASSES = 4  # of counting what symbols cost and choosing those worth it
 LARGEST = 15  # symbols from here on cost alike
 
@@ -62,25 +61,38 @@ def _choose(wanted: NDArray, base: NDArray, share: NDArray, slope: float) -> tup
     share: [B], of the frames that see a block. slope: squared steps worth one bit.
     """
     target = wanted - base
-    symbols = np.sign(target) * np.floor(np.abs(target) + DEAD)
-    gain = share[:, None] * (target**2 - (target - symbols) ** 2)
-    carried = share * (wanted**2 - target**2).sum(1)
-    size = np.minimum(np.abs(symbols), LARGEST).astype(np.int64)
-    ends = np.full(len(symbols), 64)
+    size, carried = np.abs(target), share * (wanted**2 - target**2).sum(1)
+    symbols, ends = np.floor(size + 0.5), np.full(len(target), 64)
     for number in range(PASSES):
-        inside = np.arange(64) < ends[:, None]
-        cost = np.zeros(symbols.shape)
-        for k in range(64):
-            counts = np.bincount(size[inside[:, k], k], minlength=LARGEST + 1) + 0.02
-            bits = -np.log2(counts / counts.sum()) + (np.arange(LARGEST + 1) > 0)
-            cost[:, k] = bits[size[:, k]]
-        value = np.concatenate([np.zeros((len(symbols), 1)), np.cumsum(gain - slope * cost, 1)], 1)
+        symbols, gain = _worth(size, symbols, ends, share, slope)
+        value = np.concatenate([np.zeros((len(symbols), 1)), np.cumsum(gain, 1)], 1)
         if number:
             counts = np.bincount(ends, minlength=65) + 0.02
             value += slope * np.log2(counts / counts.sum())
         ends = value.argmax(1)
-    symbols = np.where(np.arange(64) < ends[:, None], symbols, 0)
+    symbols = np.where(np.arange(64) < ends[:, None], symbols, 0) * np.sign(target)
     return (symbols + base).astype(np.int64), carried + value.max(1)
+
+
+def _worth(size: NDArray, symbols: NDArray, ends: NDArray, share: NDArray, slope: float) -> tuple[NDArray, NDArray]:
+    """The symbols [B, 64] that are worth their bits, for coefficients of this size in steps, and what each one gains.
+
+    Bits are those of coding `symbols`, of each block as many as `ends` says; a symbol is rounded, one less, or 0.
+    """
+    inside, numbers, nearest = np.arange(64) < ends[:, None], np.arange(LARGEST + 1), np.floor(size + 0.5)
+    coded = np.minimum(symbols, LARGEST).astype(np.int64)
+    counts = np.stack([np.bincount(coded[inside[:, k], k], minlength=LARGEST + 1) for k in range(64)]) + 0.02
+    bits = -np.log2(counts / counts.sum(1, keepdims=True)) + (numbers > 0)
+
+    def gain_of(symbols: NDArray) -> NDArray:
+        cost = bits[np.arange(64), np.minimum(symbols, LARGEST).astype(np.int64)]
+        return share[:, None] * (size**2 - (size - symbols) ** 2) - slope * cost
+
+    best, most = np.zeros_like(size), gain_of(np.zeros_like(size))
+    for choice in (nearest, np.maximum(nearest - 1, 0)):
+        gain = gain_of(choice)
+        best, most = np.where(gain > most, choice, best), np.maximum(gain, most)
+    return best, most
 
 
 def blocks_of(planes: NDArray, outside: Literal["edge", "constant"] = "edge") -> NDArray:

@@ -45,9 +45,13 @@ class FinishedGop:
 
 @dataclass(frozen=True)
 class Step:
-    """A report of the training of GoP `number`: step of steps of a stage, PSNR in dB of the last ones."""
+    """A report of the training of GoP `number`: step of steps of a stage, PSNR in dB of the last ones.
+
+    attempt: which of the plan's efforts it is trained with.
+    """
 
     number: int
+    attempt: int
     stage: str
     step: int
     steps: int
@@ -132,8 +136,10 @@ def encode_chain(
         )
 
 
-def _report(report: Callable[[Step], None], number: int, stage: str, step: int, steps: int, psnr: float) -> None:
-    report(Step(number, stage, step, steps, psnr))
+def _report(
+    report: Callable[[Step], None], number: int, attempt: int, stage: str, step: int, steps: int, psnr: float
+) -> None:
+    report(Step(number, attempt, stage, step, steps, psnr))
 
 
 def _last_record(task: ChainTask) -> GopRecord | None:

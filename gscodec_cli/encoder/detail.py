@@ -146,28 +146,40 @@ def _fitted(
         return None, 0.0
     picture, seen = _average(frames, moving)
     slope = SLOPE * frames.error / bits
-    steps = before.steps if before else (STEP * math.sqrt(slope),) * 2
+    best, gained, least = None, 0.0, math.inf
+    for base in (
+        (before, None) if before else (None,)
+    ):  # going on keeps the steps, which may not be those that are best now
 
-    def code(dearer: float) -> tuple[DetailData | None, int]:
-        found = code_detail(picture, seen, slope * dearer, steps, before, moving=moving)
-        return found, detail_bits(header, found, before)
+        def code(dearer: float, base: DetailData | None = base) -> tuple[DetailData | None, int]:
+            steps = base.steps if base else (STEP * math.sqrt(slope),) * 2
+            found = code_detail(picture, seen, slope * dearer, steps, base, moving=moving)
+            return found, detail_bits(header, found, before)
 
-    found, taken = code(1.0)
-    if most is not None and taken > most:
-        found = _within(most, code)
-    return found, 0.0 if found is None else frames.gain(found)
+        found, taken = code(1.0)
+        if most is not None and taken > most:
+            found, taken = _within(most, code)
+        gain = 0.0 if found is None else frames.gain(found)
+        left = frames.error * 10 ** (-gain / 10) + slope * taken
+        if left < least:
+            best, gained, least = found, gain, left
+    return best, gained
 
 
-def _within(most: int, code: Callable[[float], tuple[DetailData | None, int]]) -> DetailData | None:
-    """What takes at most `most` bits and not much less; `code` gives it where bits are so many times as dear."""
-    low, high, best = 1.0, 0.0, None
+def _within(most: int, code: Callable[[float], tuple[DetailData | None, int]]) -> tuple[DetailData | None, int]:
+    """What takes at most `most` bits and not much less, and its bits.
+
+    `code` gives it where bits are so many times as dear.
+    """
+    low, high = 1.0, 0.0
+    best: tuple[DetailData | None, int] = None, 0
     dearer = 1.5
     for _ in range(TRIES):
         found, taken = code(dearer)
         if taken > most:
             low = dearer
         else:
-            high, best = dearer, found
+            high, best = dearer, (found, taken)
             if taken > NEAR * most:
                 break
         dearer = math.sqrt(low * high) if high else low * max(taken / most, 1.1) ** 3

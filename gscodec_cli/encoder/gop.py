@@ -35,7 +35,7 @@ from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
 from gscodec_cli.encoder.residual import fit_residual
-from gscodec_cli.encoder.tools import Tools
+from gscodec_cli.encoder.tools import Effort, Tools
 from gscodec_cli.encoder.trainer import Report, Trainer
 from gscodec_cli.metrics.psnr import psnr
 
@@ -58,7 +58,22 @@ class CodedGop:
     bits: GopBits
     cost: Cost
     psnrs: tuple[float, ...]
+    worth: float  # dB, see `Aim.worth`
     rate: float | None  # bits per pixel that its quantisers are made for; those of the GoPs behind it too
+
+
+@dataclass(frozen=True)
+class _Job:
+    """A GoP to be encoded. frames: its pictures where they are trained. reference: what it is predicted from, if so."""
+
+    seed: int
+    span: range
+    pictures: NDArray
+    frames: Tensor
+    pts: tuple[int, ...] | None
+    allowed: float | None
+    reference: Reference | None
+    scene: Scene | None
 
 
 class GopEncoder:
@@ -97,66 +112,62 @@ class GopEncoder:
         pts: tuple[int, ...] | None,
         allowed: float | None,
         predicted: bool,
-        report: Report,
+        report: Callable[[int, str, int, int, float], None],
     ) -> CodedGop:
-        """Encode frames `span`, pictures [T, H, W, 3] uint8 or uint16, in `allowed` bits where bits are asked for."""
-        with self.home.training():
-            frames = _planes(pictures)
-            reference = self._reference if predicted else None
-            record_of = partial(self._record, span, pts, reference)
-            meter = Meter(
-                partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self.most
-            )
-            aim = self._aim(meter, len(span), allowed, predicted)
-            scene = scene_of(pictures, self._picture_before(reference), self.plan.tools)
-            for attempt in range(TRIES):
-                refine = partial(self._refine, record_of, reference, pictures, allowed)
-                trainer = self._train(frames, aim, self.seed + number, reference, report, scene, refine)
-                if attempt == TRIES - 1 or not aim.again(trainer):
-                    break
-                if reference is None:  # a predicted GoP keeps the steps of the one before
-                    self._use_rate(meter.cost(trainer).bits / (self.pixels * len(span)))
-            record, before = record_of(trainer), reference.record if reference else None
-            payload, bits = write_gop(record, self.header, before)
-            self._costs[predicted] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
-            # Read again, as whoever goes on from the file has it.
-            record, _ = read_gop(payload, self.header, None, before)
-            self._reference = reference_of(record, self.plan.tools)
-            return CodedGop(record, payload, bits, cost, tuple(self._decoded_psnrs(record, pictures)), self._rate)
+        """Encode frames `span`, pictures [T, H, W, 3] uint8 or uint16, in `allowed` bits where bits are asked for.
 
-    def _train(
-        self,
-        frames: Tensor,
-        aim: Aim,
-        seed: int,
-        reference: Reference | None,
-        report: Report,
-        scene: Scene | None,
-        refine: Refine,
-    ) -> Trainer:
-        model = None
-        if reference is not None:
-            model = predicted_model(reference, len(frames), self.header, generator(seed), scene)
-        return fit_gop(frames, self.plan, aim, seed, report, model, scene, refine)
+        `report` is told the number of the effort, then what `Report` is told.
+        """
+        with self.home.training():
+            reference = self._reference if predicted else None
+            scene = scene_of(pictures, self._picture_before(reference), self.plan.tools)
+            job = _Job(self.seed + number, span, pictures, _planes(pictures), pts, allowed, reference, scene)
+            found = [
+                self._attempt(job, effort, partial(report, attempt)) for attempt, effort in enumerate(self.plan.efforts)
+            ]
+            best = max(found, key=lambda coded: coded.worth)
+            self._costs[predicted] = best.cost
+            self._use_rate(best.rate)
+            self._reference = reference_of(best.record, self.plan.tools)
+            return best
+
+    def _attempt(self, job: _Job, effort: Effort, report: Report) -> CodedGop:
+        """Encode a GoP with one effort."""
+        reference, pictures = job.reference, job.pictures
+        record_of = partial(self._record, job)
+        meter = Meter(partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self.most)
+        aim = self._aim(meter, job)
+        for left in reversed(range(TRIES)):
+            trainer = self._train(job, effort, aim, report, partial(self._refine, record_of, job))
+            if not left or not aim.again(trainer):
+                break
+            if reference is None:  # a predicted GoP keeps the steps of the one before
+                self._use_rate(meter.cost(trainer).bits / (self.pixels * len(job.span)))
+        before = reference.record if reference else None
+        payload, bits = write_gop(record_of(trainer), self.header, before)
+        self._costs[reference is not None] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
+        # Read again, as whoever goes on from the file has it.
+        record, _ = read_gop(payload, self.header, None, before)
+        psnrs = tuple(self._decoded_psnrs(record, pictures))
+        return CodedGop(record, payload, bits, cost, psnrs, aim.worth(bits.total, psnrs), self._rate)
+
+    def _train(self, job: _Job, effort: Effort, aim: Aim, report: Report, refine: Refine) -> Trainer:
+        model, plan = None, replace(self.plan, effort=effort)
+        if job.reference is not None:
+            model = predicted_model(job.reference, len(job.frames), self.header, generator(job.seed), job.scene)
+        return fit_gop(job.frames, plan, aim, job.seed, report, model, job.scene, refine)
 
     def _refine(
-        self,
-        record_of: Callable[[Trainer], GopRecord],
-        reference: Reference | None,
-        pictures: NDArray,
-        allowed: float | None,
-        trainer: Trainer,
-        *,
-        last: bool = False,
+        self, record_of: Callable[[Trainer], GopRecord], job: _Job, trainer: Trainer, *, last: bool = False
     ) -> None:
         """See `fit.Refine`."""
-        tools = trainer.model.tools
+        tools, reference, allowed = trainer.model.tools, job.reference, job.allowed
         with_detail = tools.detail and tools.normalised
         if not (with_detail or tools.residual):
             return
         bits = allowed or self._cost(record_of, reference, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
         now, trainer.detail, had, trainer.residual = trainer.detail, None, trainer.residual, None
-        frames = Frames(self._renderer(record_of(trainer)), pictures)
+        frames = Frames(self._renderer(record_of(trainer)), job.pictures)
         if with_detail:
             self._refine_detail(trainer, frames, now, bits, reference, last)
         if tools.residual and (had or not last):
@@ -203,13 +214,13 @@ class GopEncoder:
         """Quantise as `rate` bits per pixel want it, None: as the caller's plan says."""
         self._rate, self.plan = rate, self._asked if rate is None else self._asked.at_rate(rate, self.pixels)
 
-    def _aim(self, meter: Meter, frames: int, allowed: float | None, predicted: bool) -> Aim:
-        plan = self.plan
-        if allowed is not None:
-            return BitsAim(meter, allowed, self._guess(predicted))
+    def _aim(self, meter: Meter, job: _Job) -> Aim:
+        plan, predicted = self.plan, job.reference is not None
+        if job.allowed is not None:
+            return BitsAim(meter, job.allowed, self._guess(predicted))
         if plan.gaussians is not None:
             return CountAim(meter, plan.gaussians)
-        guess = self.pixels / PIXELS_PER_GAUSSIAN * math.sqrt(frames / 32)
+        guess = self.pixels / PIXELS_PER_GAUSSIAN * math.sqrt(len(job.span) / 32)
         if predicted in self._costs:
             guess = self._costs[predicted].load
         if plan.psnr is not None:
@@ -224,13 +235,11 @@ class GopEncoder:
         known = self._costs.get(predicted) or self._costs.get(not predicted)
         return known or Cost(round(fixed + 1000 * PER_LOAD), round(fixed), 1000.0)
 
-    def _record(
-        self, span: range, pts: tuple[int, ...] | None, reference: Reference | None, trainer: Trainer
-    ) -> GopRecord:
+    def _record(self, job: _Job, trainer: Trainer) -> GopRecord:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
         camera = trainer.scene.camera if trainer.scene else None
-        before = reference.record if reference else None
-        return export_gop(compression, span.start, pts, before, camera, trainer.detail, trainer.residual)
+        before = job.reference.record if job.reference else None
+        return export_gop(compression, job.span.start, job.pts, before, camera, trainer.detail, trainer.residual)
 
     def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
         record = replace(record_of(trainer), residual=None)

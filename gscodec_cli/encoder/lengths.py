@@ -7,7 +7,6 @@ counts for more depends on the clip and on the bits there are (docs/decisions/02
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -15,12 +14,12 @@ from gscodec_cli.encoder.chain import ChainTask, FinishedGop
 from gscodec_cli.encoder.division import Division, Outline, split
 from gscodec_cli.encoder.options import TRIAL, Plan
 from gscodec_cli.encoder.presets import PROFILES
+from gscodec_cli.encoder.rate import worth
 
 USUAL = 64  # frames; a longer GoP is tried where no more is new in it than CALM
 CALM = 8.0  # pictures' worth of new bits
 MOST_SAMPLES = 1 << 27  # pixels of a GoP's frames: what its training holds in memory is bounded
 MARGIN = 0.1  # dB by which a longer GoP must be better: little effort favours it
-PER_DOUBLING = 2.0  # dB for twice the bits
 
 MakeTask = Callable[[Division, range, Plan], ChainTask]
 
@@ -34,8 +33,8 @@ class _Entrant:
 
     @property
     def value(self) -> float:
-        """PSNR in dB, less what its bits would bring anywhere."""
-        return sum(self.psnrs) / len(self.psnrs) - PER_DOUBLING * math.log2(self.bits)
+        """See `worth`."""
+        return worth(self.bits, self.psnrs)
 
 
 def worth_trying(outline: Outline, plan: Plan, pixels: int) -> dict[int, list[int]]:
@@ -59,7 +58,7 @@ class Trial:
 
     def __init__(self, outline: Outline, lengths: dict[int, list[int]], divisions: dict[int, Division], plan: Plan):
         self._outline, self._lengths, self._divisions = outline, lengths, divisions
-        self.plan = replace(plan, effort=PROFILES[plan.profile].efforts[TRIAL].at_most(plan.effort))
+        self.plan = replace(plan, lesser=(), effort=PROFILES[plan.profile].efforts[TRIAL].at_most(plan.effort))
         self._entrants: dict[tuple[int, int], _Entrant] = {}  # by section and length
         self._of: dict[int, _Entrant] = {}  # by the number of a GoP
 

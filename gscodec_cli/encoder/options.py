@@ -138,7 +138,8 @@ class Plan:
     """A complete encode: options with nothing left open.
 
     Of the goals (bpp, size, bitrate, psnr, quality, gaussians) at most one is not None. gop: frames of a GoP at most.
-    longer: what else that may be, where a trial shows that it is better.
+    longer: what else that may be, where a trial shows that it is better. lesser: efforts with which a GoP is trained
+    too; the best is kept.
     """
 
     profile: str
@@ -156,9 +157,20 @@ class Plan:
     seed: int
     step_frames: int
     tools: Tools
+    lesser: tuple[Effort, ...]
     effort: Effort
     choose_blend: bool
     own: frozenset[str] = frozenset()  # those of PRECISION that the caller chose
+
+    @property
+    def efforts(self) -> tuple[Effort, ...]:
+        """With each of these a GoP is trained."""
+        return (*self.lesser, self.effort)
+
+    @property
+    def steps(self) -> int:
+        """Steps of training of a GoP of usual length."""
+        return sum(effort.steps for effort in self.efforts)
 
     def for_gops(self, frames: int) -> Plan:
         """This plan for a chain whose longest GoP has so many frames: the least of its lengths that these are."""
@@ -193,8 +205,9 @@ def resolve(options: EncodeOptions) -> Plan:
     if quality is not None and not own & OWN_STEPS:
         tools = replace(tools, amplitude_step=tools.amplitude_step * 2 ** ((quality - QUALITY) / 6))
     alone = options.profile == "main" and tools.rvq  # nothing can be predicted from RVQ colours (C-6.18-2)
-    trial, effort = (profile.efforts[name] for name in (TRIAL, options.preset))
-    effort = _override(effort, options, {f.name: f.name for f in fields(Effort)})
+    trial, usual = (profile.efforts[name] for name in (TRIAL, options.preset))
+    effort = _override(usual, options, {f.name: f.name for f in fields(Effort)})
+    lesser = profile.tried_too.get(options.preset, ()) if effort == usual else ()
     return Plan(
         profile=options.profile,
         preset=options.preset,
@@ -211,6 +224,7 @@ def resolve(options: EncodeOptions) -> Plan:
         seed=options.seed,
         step_frames=options.step_frames or 1,
         tools=tools,
+        lesser=tuple(profile.efforts[name] for name in lesser),
         effort=effort,
         choose_blend=options.blend == "auto",
         own=own,

@@ -164,8 +164,8 @@ class Encode:
         divisions = {usual: self.division, **{n: self._divided([n] * everywhere) for n in longer}}
         trial = Trial(self.outline, found, divisions, self.plan)
         tasks = trial.tasks(self._whole)
-        steps = trial.plan.effort.steps * sum(len(span) for task in tasks for span in task.spans)
-        lead = steps / (steps + self.plan.effort.steps * len(self.source))
+        steps = trial.plan.steps * sum(len(span) for task in tasks for span in task.spans)
+        lead = steps / (steps + self.plan.steps * len(self.source))
         gops = sum(len(task.spans) for task in tasks)
         reporter = Reporter(progress, trial.plan, gops, self.pixels, lead, trial_of=self.gops)
         self._encode(tasks, jobs, cluster, reporter, trial.add)

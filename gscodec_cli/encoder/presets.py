@@ -17,7 +17,7 @@ PRESETS = ("ultrafast", "fast", "medium", "slow", "veryslow")
 @dataclass(frozen=True)
 class Profile:
     """Default GoP length in frames and longer ones that are tried, default number of Gaussians, tools, and the effort
-    of each preset.
+    of each preset. tried_too: lesser efforts with which a preset trains each GoP as well, to keep what is best.
     """
 
     gop: int
@@ -25,6 +25,7 @@ class Profile:
     gaussians: int
     tools: Tools
     efforts: dict[str, Effort]
+    tried_too: dict[str, tuple[str, ...]]
 
 
 STGV = Profile(
@@ -73,6 +74,7 @@ STGV = Profile(
         "slow": Effort(1500, 20000, 3000, 1e-2, 1e-3),
         "veryslow": Effort(10000, 60000, 6000, 7e-3, 1.6e-4),
     },
+    tried_too={},
 )
 
 MAIN = Profile(
@@ -121,6 +123,7 @@ MAIN = Profile(
         "slow": Effort(700, 11000, 22000, 2e-2, 3e-3),
         "veryslow": Effort(1000, 28000, 56000, 1.5e-2, 2e-3),
     },
+    tried_too={"slow": ("medium",), "veryslow": ("medium", "slow")},
 )
 
 PROFILES = {"stgv": STGV, "main": MAIN}

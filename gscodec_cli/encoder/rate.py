@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from gscodec_cli.encoder.fit import extend, shrink
@@ -24,6 +24,13 @@ TRIM_MOST = 0.3  # of the Gaussians that may go without more training
 # PSNR for e times the Gaussians, and for a share 1/e of them: both on the safe side.
 DB_GAINED, DB_LOST = 2.0, 4.0
 RESIDUAL = 0.7  # dB that a residual brings, about, before there is one
+PER_DOUBLING = 2.0  # dB that twice the bits bring, about
+MISSED = 10.0  # a dB below the one that is asked for counts as much as so many dB
+
+
+def worth(bits: int, psnrs: Sequence[float]) -> float:
+    """What encoded frames are worth: their mean PSNR in dB, less what their bits would bring anywhere."""
+    return sum(psnrs) / len(psnrs) - PER_DOUBLING * math.log2(bits)
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,10 @@ class Aim(ABC):
     def again(self, trainer: Trainer) -> bool:
         """Whether the GoP should be trained anew, with what has been learnt from this time."""
         return False
+
+    def worth(self, bits: int, psnrs: Sequence[float]) -> float:
+        """What a GoP of so many bits is worth whose decoded frames have these PSNRs in dB."""
+        return worth(bits, psnrs)
 
     def _within(self, load: float) -> float:
         return min(max(load, LEAST), self.meter.most)
@@ -170,6 +181,10 @@ class PsnrAim(Aim):
         self.least = self.guess
         # Gaussians added to a trained GoP never get as good as those that were there from the start.
         return found < self.psnr - 2 * self.NEAR and self.guess > 1.02 * load
+
+    def worth(self, bits: int, psnrs: Sequence[float]) -> float:
+        missing = max(0.0, self.psnr - self.NEAR - sum(psnrs) / len(psnrs))
+        return worth(bits, [self.psnr]) - MISSED * missing  # more than was asked for is worth nothing
 
     def _toward(self, trainer: Trainer, wanted: float, found: float) -> float:
         change = math.exp((wanted - found) / (DB_GAINED if wanted > found else DB_LOST))

@@ -57,15 +57,19 @@ class Reporter:
         """
         self._progress, self._gops, self._pixels, self._trial_of = progress, gops, pixels, trial_of
         self._begin, self._part = (0.0, lead) if trial_of else (lead, 1 - lead)
-        effort = plan.effort
         counts = {
-            "key frame": effort.key_iterations,
-            "joint": effort.joint_iterations,
-            "compression": effort.tune_iterations,
+            (attempt, stage): count
+            for attempt, effort in enumerate(plan.efforts)
+            for stage, count in (
+                ("key frame", effort.key_iterations),
+                ("joint", effort.joint_iterations),
+                ("compression", effort.tune_iterations),
+                ("fit to target", 0),
+            )
         }
         # Share of a GoP's training, before a stage and by it: a longer one has more of all steps.
         self._stages = {
-            name: (before / effort.steps, count / effort.steps)
+            name: (before / plan.steps, count / plan.steps)
             for (name, count), before in zip(counts.items(), accumulate(counts.values(), initial=0), strict=False)
         }
         self._under_way: dict[int, float] = {}
@@ -85,7 +89,7 @@ class Reporter:
         """A GoP is being trained."""
         if self._progress is None:
             return
-        before, by_it = self._stages.get(step.stage, (1.0, 0.0))
+        before, by_it = self._stages[step.attempt, step.stage]
         done = min(1.0, before + by_it * step.step / max(1, step.steps))
         self._under_way[step.number] = done
         share = (self._done + sum(self._under_way.values())) / self._gops

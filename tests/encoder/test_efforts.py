@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: MIT
+"""Presets that train a GoP more than once: the best of it is kept."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+
+from gscodec_cli.encoder import EncodeOptions, EncodeResult, encode
+from gscodec_cli.encoder.options import resolve
+from gscodec_cli.encoder.presets import PRESETS, PROFILES
+from gscodec_cli.encoder.rate import CountAim, Meter, PsnrAim
+from gscodec_cli.encoder.tools import Effort
+from gscodec_cli.video.reader import open_video
+
+GOOD, BAD = Effort(30, 80, 80, 3e-2, 5e-3), Effort(1, 1, 1, 1e-4, 1e-4)
+METER = Meter(lambda trainer: None, lambda trainer: 0.0, 100.0)
+
+
+def encoded(clip, preset: str, progress=None, **options) -> tuple[bytes, EncodeResult]:
+    """A clip as a preset encodes it."""
+    target = io.BytesIO()
+    result = encode(open_video(clip), target, EncodeOptions(preset=preset, threads=1, **options), progress)
+    return target.getvalue(), result
+
+
+def use(monkeypatch, **efforts: Effort) -> None:
+    """Let presets have these efforts."""
+    for preset, effort in efforts.items():
+        monkeypatch.setitem(PROFILES["main"].efforts, preset, effort)
+
+
+def test_efforts_that_are_tried_too_are_lesser_ones():
+    efforts = PROFILES["main"].efforts
+    for preset, lesser in PROFILES["main"].tried_too.items():
+        assert all(PRESETS.index(name) < PRESETS.index(preset) for name in lesser)
+        plan = resolve(EncodeOptions(preset=preset))
+        assert plan.efforts == (*(efforts[name] for name in lesser), efforts[preset])
+
+
+def test_own_iterations_are_the_only_ones():
+    assert resolve(EncodeOptions(preset="slow", joint_iterations=5)).lesser == ()
+    assert resolve(EncodeOptions(profile="stgv", preset="slow")).lesser == ()
+
+
+@pytest.mark.parametrize("goal", [{"bpp": 1.0}, {"psnr": 24.0}], ids=str)
+def test_more_effort_that_brings_less_changes_no_byte(disc_clip, monkeypatch, goal):
+    use(monkeypatch, medium=GOOD, slow=BAD)
+    seen = []
+    whole, _ = encoded(disc_clip, "slow", seen.append, **goal)
+    assert whole == encoded(disc_clip, "medium", **goal)[0]
+    shares = [status.share for status in seen]
+    assert shares == sorted(shares)
+    assert shares[-1] == pytest.approx(1.0)
+
+
+def test_more_effort_that_brings_more_is_kept_and_predicted_from(disc_clip, monkeypatch):
+    use(monkeypatch, medium=BAD, slow=GOOD)
+    _, best = encoded(disc_clip, "slow", bpp=1.0, gop=4)
+    _, bad = encoded(disc_clip, "medium", bpp=1.0, gop=4)
+    assert best.gops == 2
+    assert best.psnr > bad.psnr + 2
+
+
+def test_fewer_bits_are_worth_more_where_the_picture_is_as_good_as_asked_for():
+    aim = PsnrAim(METER, 30.0, 10.0)
+    assert aim.worth(1000, [30.0]) == aim.worth(1000, [30.5]) > aim.worth(1100, [31.0])
+    assert aim.worth(1000, [29.9, 30.0]) > aim.worth(500, [29.5])
+    count = CountAim(METER, 10)
+    assert count.worth(1000, [30.0]) == count.worth(2000, [31.5, 32.5])

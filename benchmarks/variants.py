@@ -38,6 +38,8 @@ VARIANTS = (
     Variant("detail", "--detail"),
     Variant("no residual", "--no-residual"),
     Variant("residual", "--residual"),
+    Variant("no filter", "--no-filter"),
+    Variant("filter", "--filter"),
     Variant("no carry-over", "--keyint 1"),
     Variant("RVQ colours, every GoP alone", "--rvq"),
     Variant("RVQ colours of 3 stages of 32, every GoP alone", "--rvq --rvq-stages 3 --rvq-codebook 32"),

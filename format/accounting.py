@@ -11,8 +11,8 @@ class GopBits:
     """Bits per component.
 
     `camera` is how the whole picture moves, `carry` which Gaussians go on from the GoP before; `motion` includes colour
-    drift, `detail` is what the Gaussians leave out, `residual` what each frame still misses then, `headers` everything
-    that is not a parameter.
+    drift, `detail` is what the Gaussians leave out, `residual` what each frame still misses then, `filter` what the
+    picture goes through in the end, `headers` everything that is not a parameter.
     """
 
     camera: int = 0
@@ -27,6 +27,7 @@ class GopBits:
     motion: int = 0
     detail: int = 0
     residual: int = 0
+    filter: int = 0
     headers: int = 0
 
     @property
@@ -38,7 +39,7 @@ class GopBits:
     def fixed(self) -> int:
         """What does not grow with the number of Gaussians."""
         ours = self.camera + self.codebooks + self.field_tables + self.mlp
-        return ours + self.detail + self.residual + self.headers
+        return ours + self.detail + self.residual + self.filter + self.headers
 
     def as_dict(self) -> dict[str, int]:
         """{component: bits}, in the order of the file."""

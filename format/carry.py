@@ -10,8 +10,9 @@ import numpy as np
 
 from . import entropy, validate, validate_data, validate_prediction
 from .contexts import Columns
+from .gop_header import GopHeader
 from .prediction import Prediction, candidates, check_reference, predict
-from .records import GopHeader, GopRecord, Int64, SequenceHeader
+from .records import GopRecord, Int64, SequenceHeader
 from .schema import FieldStream
 
 

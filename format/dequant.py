@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from . import validate_data
 from .errors import Place
 from .records import (
+    FILTER_BITS,
     CameraData,
     Coded,
     DetailData,
     FieldRecord,
+    FilterData,
     GopRecord,
     GridRecord,
     Int64,
@@ -83,6 +85,7 @@ class GopParameters(Record):
     detail: Float32 | None = None  # [3, rows, columns, 64] cosine coefficients in zigzag order, orthonormal YCC
     detail_moving: bool = True  # with the Gaussians; False: it stays where it is
     residual: ResidualParameters | None = None
+    filter: Float32 | None = None  # [3, 12] weights, orthonormal YCC
 
     @property
     def gaussian_count(self) -> int:
@@ -117,6 +120,7 @@ def dequantise(record: GopRecord, *, at: Place | None = None) -> GopParameters:
         detail=record.detail and detail_values(record.detail, at),
         detail_moving=record.detail is None or record.detail.moving,
         residual=record.residual and residual_values(record.residual, at),
+        filter=record.filter and filter_values(record.filter),
     )
 
 
@@ -141,6 +145,11 @@ def residual_values(residual: ResidualData, at: Place = NOWHERE) -> ResidualPara
     with np.errstate(over="ignore"):
         values = [_finite(part.astype(np.float32) * np.float32(step), "residual", at) for part, step in parts]
     return ResidualParameters(residual.frames, residual.index, tuple(values))
+
+
+def filter_values(data: FilterData) -> Float32:
+    """[3, 12] weights, exact."""
+    return data.symbols.astype(np.float32) * np.float32(2.0**-FILTER_BITS)
 
 
 def mean_values(grid: Int64, fraction_bits: int, margin: int) -> Float32:

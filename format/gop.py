@@ -18,8 +18,9 @@ from .coded import coded_planes
 from .contexts import GopColumns
 from .detail import detail_data
 from .field import field_hash
+from .filter import filter_data
 from .gop_header import GAUSSIAN_BYTES as GAUSSIAN_BYTES
-from .gop_header import gop_header
+from .gop_header import GopHeader, gop_header
 from .limits import Limits
 from .morton import morton_decode, morton_encode
 from .prediction import Prediction, grid_spans
@@ -34,7 +35,6 @@ from .records import (
     WINDOW_RAMP,
     ColourData,
     DriftData,
-    GopHeader,
     GopRecord,
     MeanData,
     MotionData,
@@ -130,6 +130,10 @@ def _gop(
     if h.residual_frames:
         with io.component("residual"), io.scope("residual_data"):
             residual = residual_data(io, header, h.frame_count, h.residual_frames, r and r.residual, limits)
+    smoothing = None
+    if h.filter_type:
+        with io.component("filter"), io.scope("filter_data"):
+            smoothing = filter_data(io, r and r.filter)
     _check_profile(io, header, h, shape, colour)
     return r or GopRecord(
         first_frame=h.first_frame,
@@ -149,6 +153,7 @@ def _gop(
         camera=camera,
         detail=detail,
         residual=residual,
+        filter=smoothing,
         carried=p and p.carried,
     )
 
@@ -289,6 +294,7 @@ def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape:
         "camera": h.camera_type != 0,
         "detail": h.detail_type != DETAIL_NONE,
         "residual": h.residual_frames != 0,
+        "filter": h.filter_type != 0,
         "log shapes": shape.shape_type != SHAPE_CHOLESKY,
         "YCC colours": colour.colour_space != 0,
         "energy colours": colour.colour_norm != 0,

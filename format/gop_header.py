@@ -3,17 +3,41 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from . import validate, validate_detail
 from .detail import BLOCK, block_grid
 from .limits import Limits
-from .records import BLEND_NORMALISED, DETAIL_NONE, REFERENCE_INDEPENDENT, GopHeader, GopRecord, SequenceHeader
+from .records import BLEND_NORMALISED, DETAIL_NONE, REFERENCE_INDEPENDENT, GopRecord, Record, SequenceHeader
 from .residual import BLOCK_BYTES, group_count
 from .schema import F32, SVAR64, U8, UVAR, FieldStream, Values
 
 DETAIL_BYTES = 60  # rough memory per pixel of a detail picture while it is decoded: symbols, those before, coefficients
 GAUSSIAN_BYTES = 400  # rough memory per Gaussian while a GoP is decoded: symbols, parameters, one frame's working set
+
+
+@dataclass(frozen=True, eq=False)
+class GopHeader(Record):
+    """gop_header() alone: what the GoP holds, before its planes."""
+
+    first_frame: int
+    frame_count: int
+    pts: tuple[int, ...] | None
+    reference_mode: int
+    gaussian_count: int
+    blend_mode: int
+    background: tuple[float, float, float]
+    blend_epsilon: float
+    motion_degree: int
+    colour_drift: int
+    window_type: int
+    field_type: int
+    camera_type: int
+    detail_type: int
+    residual_frames: int
+    filter_type: int
 
 
 _TOOLS = (
@@ -24,6 +48,7 @@ _TOOLS = (
     "camera_type",
     "detail_type",
     "residual_frames",
+    "filter_type",
 )
 
 
@@ -48,6 +73,7 @@ def _header_values(r: GopRecord | None) -> Values:
         "camera_type": int(r.camera is not None),
         "detail_type": r.detail.detail_type if r.detail else DETAIL_NONE,
         "residual_frames": r.residual.frames if r.residual else 0,
+        "filter_type": int(r.filter is not None),
     }
 
 
@@ -94,6 +120,7 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
         camera_type=v["camera_type"],
         detail_type=v["detail_type"],
         residual_frames=v["residual_frames"],
+        filter_type=v["filter_type"],
     )
 
 

@@ -26,6 +26,7 @@ NORM_WEIGHT, NORM_ENERGY = 0, 1
 QUANTISER_UNIFORM, QUANTISER_RVQ = 0, 1
 CAMERA_VALUES = 6  # of a frame: offsets x and y, slopes xx, xy, yx, yy
 DETAIL_COMPONENTS = 3  # orthonormal YCC
+FILTER_TAPS, FILTER_BITS = 12, 7  # pairs of pixels of a filter; bits of a weight behind the point
 
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -322,6 +323,16 @@ class ResidualData(Record):
 
 
 @dataclass(frozen=True, eq=False)
+class FilterData(Record):
+    """A filter behind the picture. symbols: [3, FILTER_TAPS] weights of each pair of pixels, in 1/128."""
+
+    symbols: Int64
+
+    def __post_init__(self) -> None:
+        self._set(symbols=_int64(self.symbols))
+
+
+@dataclass(frozen=True, eq=False)
 class GopRecord(Record):
     """One GoP: frames first_frame .. first_frame + frame_count - 1 of the sequence, as integers.
 
@@ -347,6 +358,7 @@ class GopRecord(Record):
     camera: CameraData | None = None
     detail: DetailData | None = None
     residual: ResidualData | None = None
+    filter: FilterData | None = None
     carried: Int64 | None = None
 
     def __post_init__(self) -> None:
@@ -370,24 +382,3 @@ class GopRecord(Record):
     def carried_count(self) -> int:
         """M, the Gaussians that the GoP before has too; they come first."""
         return 0 if self.carried is None else len(self.carried)
-
-
-@dataclass(frozen=True, eq=False)
-class GopHeader(Record):
-    """gop_header() alone: what the GoP holds, before its planes."""
-
-    first_frame: int
-    frame_count: int
-    pts: tuple[int, ...] | None
-    reference_mode: int
-    gaussian_count: int
-    blend_mode: int
-    background: tuple[float, float, float]
-    blend_epsilon: float
-    motion_degree: int
-    colour_drift: int
-    window_type: int
-    field_type: int
-    camera_type: int
-    detail_type: int
-    residual_frames: int

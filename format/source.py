@@ -17,8 +17,9 @@ from .chunks import Chunk, GopEntry, check_entry
 from .dequant import dequantise
 from .errors import Place
 from .gop import read_gop, read_gop_header
+from .gop_header import GopHeader
 from .limits import Limits
-from .records import GopHeader, GopRecord, SequenceHeader
+from .records import GopRecord, SequenceHeader
 from .schema import Entry
 
 

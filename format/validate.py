@@ -297,6 +297,12 @@ def residual_frames(value: int) -> str | None:
     return between("residual_frames", value, 0, MAX_RESIDUAL_FRAMES)
 
 
+@rule("C-6.5-22")
+def filter_type(value: int) -> str | None:
+    """filter_type is 0 or 1."""
+    return between("filter_type", value, 0, 1)
+
+
 @rule("C-6.5-15")
 def tools_in_profile(profile: int, tools: tuple[str, ...]) -> str | None:
     """Profile 0 uses none of the tools of profile 1."""

@@ -9,6 +9,7 @@ from .detail import blend_detail
 from .encoding import HashGeometry, hash_encode, hash_encode_backward
 from .errors import BackendError, KernelError, ShapeError
 from .field import FieldPlan, FieldWeights, field_backward, field_forward
+from .filter import filter_picture
 from .gaussians import Gaussians2D, chol_to_conic
 from .loss import mixture_bits, splat_loss
 from .optimiser import adam_step
@@ -37,6 +38,7 @@ __all__ = [
     "covered_pixels",
     "field_backward",
     "field_forward",
+    "filter_picture",
     "hash_encode",
     "hash_encode_backward",
     "last_engine",

@@ -326,9 +326,14 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         read_detail(r, gop, before)
     if head["residual_frames"]:
         read_residual(r, gop)
+    if head["filter_type"]:
+        weights = r.plane(36)
+        require(((weights >= -128) & (weights <= 127)).all(), "C-6.23-1", "a filter_weight is out of range")
+        gop.symbols["filter"] = weights.reshape(3, 12)
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
     tools = ["reference_mode", "blend_mode", "motion_degree", "colour_drift", "window_type"]
-    tools += ["camera_type", "detail_type", "residual_frames", "shape_type", "colour_space", "colour_norm"]
+    tools += ["camera_type", "detail_type", "residual_frames", "filter_type"]
+    tools += ["shape_type", "colour_space", "colour_norm"]
     used = [name for name in tools if head[name]]
     require(sequence["profile"] == 1 or not used, "C-6.5-15", f"profile 0 has no {', '.join(used)}")
     return gop
@@ -369,6 +374,7 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
     head["camera_type"] = choice(r, "camera_type", "C-6.5-19")
     head["detail_type"] = choice(r, "detail_type", "C-6.5-20", 2)
     head["residual_frames"] = choice(r, "residual_frames", "C-6.5-21", 64)
+    head["filter_type"] = choice(r, "filter_type", "C-6.5-22")
     require(head["blend_mode"] or not head["detail_type"], "C-6.21-1", "a GoP of plain sums has a detail")
 
 
@@ -656,7 +662,7 @@ def around(planes: np.ndarray) -> np.ndarray:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\x08", "C-6.2-2", "the version is not 0.8")
+    require(data[8:10] == b"\0\x09", "C-6.2-2", "the version is not 0.9")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):
@@ -789,6 +795,8 @@ def dequantise(gop: Gop) -> dict[str, np.ndarray]:
     if head["residual_frames"]:
         for c, step in enumerate(np.repeat(head["residual_step"], [1, 2])):
             p[f"residual[{c}].values"] = symbols[f"residual[{c}].values"] * step
+    if head["filter_type"]:
+        p["filter"] = symbols["filter"] * np.float32(2.0**-7)
     for name, array in p.items():
         require(np.isfinite(array).all(), "C-6.8-6", f"{name} is not finite")
     return p
@@ -801,7 +809,7 @@ def decode_parameters(data: bytes) -> list[dict[str, np.ndarray]]:
 
 
 # --------------------------------------------------------------------------------------------------------------------
-# Parameters to pictures, in float64 (7.7, 7.8, 7.10, 7.11)
+# Parameters to pictures, in float64 (7.7, 7.8, 7.10 to 7.12)
 
 
 def hash_field(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, np.ndarray]:
@@ -883,6 +891,11 @@ def rgb_of(ycc: np.ndarray) -> np.ndarray:
     return np.stack([y + u + v, y - 2 * v, y - u + v], axis=-1)
 
 
+def ycc_of(rgb: np.ndarray) -> np.ndarray:
+    r, g, b = np.moveaxis(rgb, -1, 0)
+    return np.stack([r + g + b, r - b, r - 2 * g + b], axis=-1) / np.sqrt([3, 2, 6])
+
+
 def detail_at(gop: Gop, p: dict[str, np.ndarray], shift: np.ndarray) -> np.ndarray:
     """The detail [H, W, 3] that pixels take whose Gaussians have gone [H, W, 2] (7.10)."""
     height, width, _ = shift.shape
@@ -921,7 +934,7 @@ def residual_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
 
 
 def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
-    """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8, 7.10, 7.11)."""
+    """The picture at position i of the GoP before rounding: float64 [H, W, 3] in 0 .. 1 (7.8, 7.10 to 7.12)."""
     width, height = gop.sequence["width"], gop.sequence["height"]
     mean, cholesky, colour, r = gaussians_at(gop, p, i)
     gone = np.zeros_like(mean)  # since the home frame, where the detail moves
@@ -954,7 +967,23 @@ def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
             out = out + detail_at(gop, p, shift / (weights + epsilon))
     if gop.head["residual_frames"]:
         out = out + residual_at(gop, p, i)
-    return np.clip(np.nan_to_num(out, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+    out = np.clip(np.nan_to_num(out, nan=0.0, posinf=1.0, neginf=0.0), 0, 1)
+    return filtered(out, p["filter"]) if gop.head["filter_type"] else out
+
+
+def filtered(out: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A picture [H, W, 3] behind the filter of its GoP (7.12)."""
+    height, width, _ = out.shape
+    wide = ycc_of(np.pad(out, ((3, 3), (3, 3), (0, 0)), "edge"))
+
+    def moved(dx: int, dy: int) -> np.ndarray:
+        return wide[3 + dy : 3 + dy + height, 3 + dx : 3 + dx + width]
+
+    half = [(dx, dy) for dy in range(4) for dx in range(-3, 4) if abs(dx) + dy <= 3 and (dy > 0 or dx > 0)]
+    found = moved(0, 0).copy()
+    for k, (dx, dy) in enumerate(half):
+        found += weights[:, k] * (moved(dx, dy) + moved(-dx, -dy) - 2 * moved(0, 0))
+    return np.clip(rgb_of(found), 0, 1)
 
 
 def decode_exact(data: bytes) -> Iterator[np.ndarray]:

@@ -21,7 +21,7 @@ from gscodec_cli.decoder.reconstruct import GopRenderer
 MOST_FRAMES = 16  # in a batch
 BATCH_BYTES = 1 << 29  # of the GPU's memory for the Gaussians and pictures of a batch, and as much for its pairs
 SPLAT_BYTES, PAIR_BYTES = 76, 56  # of a Gaussian in a frame, without its field; of a pair while they are sorted
-# Of a pixel of a frame; those of more than 8 bits, or with detail or residual, are rounded in several steps.
+# Of a pixel of a frame; those of more than 8 bits, or with detail, residual or filter, are rounded in several steps.
 PIXEL_BYTES, DEEP_PIXEL_BYTES = 3, 80
 RESIDUAL_PIXEL_BYTES = 28  # of a pixel, for colours and what they are made of, while the residual is added
 MOVED_BYTES = 36  # of a Gaussian in a frame, to draw how far it has gone for the detail
@@ -50,14 +50,15 @@ class DeviceGop:
         self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
         self._home = None  # means [N, 2] in the frame of the detail
         self._residual = None if renderer.residual is None else DeviceResidual(renderer.residual, self._device)
+        self._filter = None if renderer.filter is None else send([renderer.filter], self._device)[0]
         if detail is not None and detail.moving:
             self._home = self.splats([home_position(renderer.frame_count)], endless=True).mean
 
     @property
     def frames_that_fit(self) -> int:
         """Frames of a batch for which there is memory, at least one."""
-        pixels = math.prod(self.renderer.view.shape)
-        of_frame = pixels * (PIXEL_BYTES if self._in_one_step else DEEP_PIXEL_BYTES)
+        pixels = math.prod(self.renderer.canvas.shape)
+        of_frame = pixels * (PIXEL_BYTES if self.renderer.in_one_step else DEEP_PIXEL_BYTES)
         if self._residual is not None:
             of_frame = max(of_frame, pixels * RESIDUAL_PIXEL_BYTES + self._residual.frame_bytes)
         of_frame += len(self.renderer.moving.mean) * (SPLAT_BYTES + MOVED_BYTES * (self.renderer.detail is not None))
@@ -65,11 +66,6 @@ class DeviceGop:
         if plan is not None:
             of_frame += plan.device_plan.frame_bytes
         return max(1, BATCH_BYTES // of_frame)
-
-    @property
-    def _in_one_step(self) -> bool:
-        """Whether one kernel draws the Gaussians and rounds the picture."""
-        return self.renderer.detail is None and self._residual is None and not self.renderer.deep
 
     def splats(self, positions: Sequence[float], *, endless: bool = False) -> Any:
         """The Gaussians at frame positions inside the GoP, `gscodec.kernels.triton.splats.Splats` of as many frames.
@@ -110,7 +106,8 @@ class DeviceGop:
         return blend_detail(drawn, moved, self._picture, *blending, detail.ratio, detail.corner)
 
     def colours(self, splats: Any, bins: Any, positions: Sequence[float]) -> Any:
-        """Colours [B, 3, height, width] float32 of Gaussians in their bins at B positions, with detail and residual."""
+        """Colours [B, 3, height, width] float32 of Gaussians in their bins at B positions, and all that is added."""
+        from gscodec.kernels.triton.filter import filter_picture
         from gscodec.kernels.triton.raster import rasterize
 
         if self.renderer.detail is not None:
@@ -121,13 +118,16 @@ class DeviceGop:
                 found = _blended(found, self.background, self.renderer.epsilon)
         if self._residual is not None:
             self._residual.add(found, positions)
-        return found
+        if self._filter is None:
+            return found
+        rows, columns = self.renderer.view.inside(self.renderer.canvas)
+        return filter_picture(found, self._filter)[..., rows, columns]
 
     def draw(self, splats: Any, bins: Any, positions: Sequence[float], out: Any) -> None:
         """Draw Gaussians in their bins at B positions into `out` [B, height, width, 3] uint8 or uint16."""
         from gscodec.kernels.triton.raster import render_rgb8
 
-        if self._in_one_step:
+        if self.renderer.in_one_step:
             render_rgb8(splats, bins, self.background, self.renderer.epsilon, out)
         else:
             _round(self.colours(splats, bins, positions), out)
@@ -141,7 +141,7 @@ class DeviceGop:
 
         registry.select("triton")
         splats = self.splats(positions)
-        boxes = boxes_of(splats.mean, splats.conic, splats.feature, self.renderer.view.shape)
+        boxes = boxes_of(splats.mean, splats.conic, splats.feature, self.renderer.canvas.shape)
         pairs = boxes.end[-1:] if len(boxes.end) else boxes.end.new_zeros(1)
         work = torch.cat([boxes.pixels.view(len(positions), splats.counts[0]).sum(1), pairs])
         return Batch(self, positions, splats, boxes, fetch(work))
@@ -174,7 +174,7 @@ class Batch:
             for part in (slice(0, len(work) // 2), slice(len(work) // 2, None)):
                 self.gop.begin(self.positions[part]).draw(out[part])
             return
-        splats, size = self.splats, self.gop.renderer.view.shape
+        splats, size = self.splats, self.gop.renderer.canvas.shape
         bins = bin_pairs(self.boxes, splats.mean, splats.conic, splats.counts, size, room)
         self.gop.draw(splats, bins, self.positions, out)
 

@@ -18,16 +18,20 @@ from gscodec.format.validate import covered_pixels_in_level
 from gscodec.kernels import (
     Gaussians2D,
     covered_pixels,
+    filter_picture,
     rasterize,
     reference,
+    reference_filter,
     registry,
     render_rgb8,
 )
+from gscodec.kernels.reference_filter import REACH
 from gscodec_cli.decoder.detail import Detail
 from gscodec_cli.decoder.moving import MovingGaussians
 from gscodec_cli.decoder.residual import Residual
 from gscodec_cli.decoder.view import YCC_TO_RGB, View, make_view
 
+FILTER_BYTES = 40  # of a drawn pixel, while it goes through the filter
 DETAIL_BYTES = 48  # of a coded pixel, while the detail is made: symbols, coefficients, the picture
 RESIDUAL_BYTES, VALUE_BYTES = 140, 90  # of a coded pixel, while a residual is drawn; of a coefficient other than 0
 MOVED_BYTES = 12  # of a drawn pixel, for how far the Gaussians there have gone
@@ -41,7 +45,8 @@ class GopRenderer:
     more pixels than `limits` allow, FormatError where the file's level does not allow it, BackendError for an engine
     that cannot run.
 
-    `moving` are its Gaussians; `detail` and `residual` are added to them; `deep` frames have 16 bits; `background` and
+    `moving` are its Gaussians; `detail` and `residual` are added to them; `filter` has the weights [3, 12] of what all
+    of it goes through, `canvas` is what is drawn for that, around `view`. `deep` frames have 16 bits; `background` and
     `epsilon` are those of normalised blending.
     """
 
@@ -57,6 +62,8 @@ class GopRenderer:
     ) -> None:
         self.frame_count = params.frame_count
         self.view = view or make_view(header)
+        self.filter = params.filter if self.view.size == (header.width, header.height) else None
+        self.canvas = self.view if self.filter is None else self.view.widened(REACH)
         self._backend, self._threads = backend, threads
         self._exact = registry.select(backend).name == "reference"
         dtype = np.float64 if self._exact else np.float32
@@ -67,16 +74,16 @@ class GopRenderer:
         self._enlarged = max(1.0, self.view.size[0] * self.view.size[1] / (header.width * header.height))
         self._place = Place(chunk=f"GoP of frames {params.first_frame}:{params.first_frame + params.frame_count}")
         size = (header.width, header.height)
-        self._bytes = _bytes_of(params, math.prod(size), math.prod(self.view.shape))
+        self._bytes = _bytes_of(params, math.prod(size), math.prod(self.canvas.shape))
         self._limits.check("memory", self._bytes)
-        self.moving = MovingGaussians(params, header, self.view, dtype, threads, backend)
+        self.moving = MovingGaussians(params, header, self.canvas, dtype, threads, backend)
         self.detail: Detail | None = None
         if params.detail is not None:
-            place = size, self.view.size, self.view.crop[:2]
+            place = size, self.view.size, self.canvas.crop[:2]
             self.detail = Detail.of(params.detail, params.detail_moving, YCC_TO_RGB, *place, dtype)
         self.residual: Residual | None = None
         if params.residual is not None:
-            seen = size[::-1], self.view.size, self.view.crop
+            seen = size[::-1], self.view.size, self.canvas.crop
             self.residual = Residual(params.residual, params.frame_count, YCC_TO_RGB, *seen, dtype)
 
     def render(self, position: float, out: np.ndarray | None = None) -> np.ndarray:
@@ -84,9 +91,9 @@ class GopRenderer:
 
         uint8, or uint16 (white is 65535) where the file has more than 8 bits per component.
         """
-        (g, gone), size = self._placed(position), self.view.shape
+        (g, gone), size = self._placed(position), self.canvas.shape
         self.check_work(covered_pixels(g.mean, g.conic, size))
-        if self.detail is not None or self.residual is not None or self.deep:
+        if not self.in_one_step:
             return self._rounded(self._colours(position, g, gone), out)
         if self._exact:
             drawn = reference.render_rgb8(g.mean, g.conic, g.feature, size, self.background, self.epsilon)
@@ -103,6 +110,11 @@ class GopRenderer:
             out=out,
         )
 
+    @property
+    def in_one_step(self) -> bool:
+        """Whether frames are rounded as their Gaussians are drawn: there is nothing between the two."""
+        return not (self.detail or self.residual or self.deep or self.filter is not None)
+
     def colours(self, position: float) -> np.ndarray:
         """[3, height, width] of the frame at `position`, not clamped or rounded, of the engine's type."""
         return self._colours(position, *self._placed(position))
@@ -114,7 +126,7 @@ class GopRenderer:
         return self.moving.at(position), None
 
     def _colours(self, position: float, g: Gaussians2D, gone: np.ndarray | None) -> np.ndarray:
-        """[3, height, width] of Gaussians at `position` with detail and residual; `gone`: see `_placed`."""
+        """[3, height, width] of Gaussians at `position` with all that changes them; `gone`: see `_placed`."""
         drawn = self.sums(g, g.feature)
         if self.detail is not None:
             shift = None if gone is None else self.sums(g, gone)[:2]
@@ -123,7 +135,18 @@ class GopRenderer:
         elif self.moving.normalised:
             drawn = self.blended(drawn)
         missing = None if self.residual is None else self.residual.at(position)
-        return drawn if missing is None else drawn + missing
+        whole = drawn if missing is None else drawn + missing
+        return whole if self.filter is None else self._filtered(whole)
+
+    def _filtered(self, image: np.ndarray) -> np.ndarray:
+        """[3, height, width] of the view, from what is drawn around it too."""
+        assert self.filter is not None
+        if self._exact:
+            found = reference_filter.filter_picture(image, self.filter)
+        else:
+            found = filter_picture(image, self.filter, threads=self._threads, backend=self._backend)
+        rows, columns = self.view.inside(self.canvas)
+        return found[:, rows, columns]
 
     def check_work(self, drawn: int) -> None:
         """Raise LimitError or FormatError where a frame whose Gaussians cover `drawn` pixels is not to be drawn."""
@@ -135,8 +158,8 @@ class GopRenderer:
     def sums(self, g: Gaussians2D, feature: np.ndarray) -> np.ndarray:
         """[C, height, width] `feature` [n, C] of Gaussians, drawn and summed; of their own type."""
         if self._exact:
-            return reference.rasterize(g.mean, g.conic, feature, self.view.shape)
-        return rasterize(g.mean, g.conic, feature, self.view.shape, threads=self._threads, backend=self._backend)
+            return reference.rasterize(g.mean, g.conic, feature, self.canvas.shape)
+        return rasterize(g.mean, g.conic, feature, self.canvas.shape, threads=self._threads, backend=self._backend)
 
     def blended(self, drawn: np.ndarray) -> np.ndarray:
         """[3, height, width] colours of sums [4, height, width] under normalised blending."""
@@ -165,6 +188,8 @@ def _bytes_of(params: GopParameters, coded: int, drawn: int) -> int:
     """Memory to draw a GoP of so many `coded` pixels as so many `drawn` ones."""
     inputs = 0 if params.field is None else params.field.grid2.width  # of each Gaussian, kept from frame to frame
     total = params.gaussian_count * (GAUSSIAN_BYTES + 4 * inputs) + 16 * drawn
+    if params.filter is not None:
+        total += FILTER_BYTES * drawn
     if params.detail is not None:
         total += DETAIL_BYTES * coded + MOVED_BYTES * drawn
     if params.residual is not None:

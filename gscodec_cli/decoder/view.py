@@ -27,6 +27,18 @@ class View:
         """(height, width) of the drawn array."""
         return self.crop[3], self.crop[2]
 
+    def widened(self, reach: int) -> "View":
+        """This view with `reach` pixels more on each side, as far as there is picture."""
+        x, y, width, height = self.crop
+        left, top = max(0, x - reach), max(0, y - reach)
+        right, bottom = min(self.size[0], x + width + reach), min(self.size[1], y + height + reach)
+        return View(self.size, (left, top, right - left, bottom - top))
+
+    def inside(self, other: "View") -> tuple[slice, slice]:
+        """Rows and columns of what is drawn of `other`, of which this view is a part."""
+        x, y = self.crop[0] - other.crop[0], self.crop[1] - other.crop[1]
+        return slice(y, y + self.crop[3]), slice(x, x + self.crop[2])
+
 
 def make_view(
     header: SequenceHeader,

@@ -15,14 +15,12 @@ from gscodec.format.records import (
     CameraData,
     Coded,
     ColourData,
-    DetailData,
     DriftData,
     FieldRecord,
     GopRecord,
     GridRecord,
     MeanData,
     MotionData,
-    ResidualData,
     RvqQuantiser,
     ShapeData,
     UniformQuantiser,
@@ -48,12 +46,10 @@ def export_gop(
     pts: tuple[int, ...] | None,
     reference: GopRecord | None = None,
     camera: CameraData | None = None,
-    detail: DetailData | None = None,
-    residual: ResidualData | None = None,
 ) -> GopRecord:
-    """The integers of a GoP: the Gaussians carried over from `reference`, then new ones in Morton order.
+    """The integers of a GoP's Gaussians: those carried over from `reference`, then new ones in Morton order.
 
-    New ones that cannot be seen are left out.
+    New ones that cannot be seen are left out. What is added to the Gaussians is not there yet.
     """
     model = compression.model
     params, tools = model.params, model.tools
@@ -84,8 +80,6 @@ def export_gop(
         window=_window(compression, order, reference) if tools.window else None,
         field=_field(compression) if tools.field is not None else None,
         camera=camera,
-        detail=detail,
-        residual=residual,
     )
 
 

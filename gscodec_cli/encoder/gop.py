@@ -35,6 +35,7 @@ from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
 from gscodec_cli.encoder.residual import fit_residual
+from gscodec_cli.encoder.smooth import fit_filter
 from gscodec_cli.encoder.tools import Effort, Tools
 from gscodec_cli.encoder.trainer import Report, Trainer
 from gscodec_cli.metrics.psnr import psnr
@@ -139,6 +140,7 @@ class GopEncoder:
         aim = self._aim(meter, job)
         for left in reversed(range(TRIES)):
             trainer = self._train(job, effort, aim, report, partial(self._refine, record_of, job))
+            self._smooth(trainer, record_of, job, aim)
             if not left or not aim.again(trainer):
                 break
             if reference is None:  # a predicted GoP keeps the steps of the one before
@@ -201,6 +203,18 @@ class GopEncoder:
         trainer.detail = now if found is None and last else found
         trainer.frames = _planes(without_detail(frames, trainer.detail))
 
+    def _smooth(self, trainer: Trainer, record_of: Callable[[Trainer], GopRecord], job: _Job, aim: Aim) -> None:
+        """Give a trained GoP a filter if that is worth its bits."""
+        if not trainer.model.tools.filter:
+            return
+        bits = self._cost(record_of, job.reference, trainer).bits
+        trainer.filter = fit_filter(self._renderer(record_of(trainer)), job.pictures, bits)
+        if trainer.filter is None:
+            return
+        aim.settle(trainer)
+        if job.allowed and self._cost(record_of, job.reference, trainer).bits > job.allowed * (1 + BitsAim.OVER):
+            trainer.filter = None  # there was too little that could make room for it
+
     def _picture_before(self, reference: Reference | None) -> NDArray | None:
         """The last frame of the reference, decoded: where the camera of a predicted GoP goes on from."""
         if reference is None:
@@ -239,7 +253,8 @@ class GopEncoder:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
         camera = trainer.scene.camera if trainer.scene else None
         before = job.reference.record if job.reference else None
-        return export_gop(compression, job.span.start, job.pts, before, camera, trainer.detail, trainer.residual)
+        record = export_gop(compression, job.span.start, job.pts, before, camera)
+        return replace(record, detail=trainer.detail, residual=trainer.residual, filter=trainer.filter)
 
     def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
         record = replace(record_of(trainer), residual=None)

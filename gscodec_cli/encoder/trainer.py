@@ -15,7 +15,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from gscodec.format.records import CameraData, DetailData, ResidualData
+from gscodec.format.records import CameraData, DetailData, FilterData, ResidualData
 from gscodec.kernels.autograd import on_gpu
 from gscodec_cli.encoder import home
 from gscodec_cli.encoder.bend import bend_of, learn_bends
@@ -86,6 +86,7 @@ class Trainer:
         self.scene = scene
         self.detail: DetailData | None = None  # what `frames` are without
         self.residual: ResidualData | None = None  # what is added to what is trained
+        self.filter: FilterData | None = None  # what all of that goes through
         self.gained = 0.0  # dB by the residual
         self.compression = Compression(model, generator) if model.carried else None
         self.rated = False  # trained with the rate of everything that is coded

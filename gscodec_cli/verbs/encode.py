@@ -47,6 +47,7 @@ SWITCHES: tuple[tuple[str, str], ...] = (
     ("camera", "Move all Gaussians of a frame with the camera (main)."),
     ("detail", "Add what the Gaussians leave out as a picture, which moves with them or stays in place (main)."),
     ("residual", "Add what each frame still misses, as cosine coefficients in space and time (main)."),
+    ("filter", "Smooth or sharpen all frames of a GoP in the end (main)."),
 )
 
 

@@ -8,8 +8,9 @@ import click
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.describe import describe, file_bits
+from gscodec.format.gop_header import GopHeader
 from gscodec.format.picture import shown_parts
-from gscodec.format.records import DETAIL_MOVING, DETAIL_STILL, PROFILES, GopHeader
+from gscodec.format.records import DETAIL_MOVING, DETAIL_STILL, PROFILES
 from gscodec.format.source import GopSource
 from gscodec.format.streams import STREAM_TYPES, StreamInfo
 from gscodec.format.tags import Chapter, Tags
@@ -164,6 +165,7 @@ def _tools(head: GopHeader) -> list[str]:
         ("detail", head.detail_type == DETAIL_MOVING),
         ("still detail", head.detail_type == DETAIL_STILL),
         ("residual", head.residual_frames),
+        ("filter", head.filter_type),
         ("predicted", head.reference_mode),
     )
     return tools + [name for name, used in names if used]

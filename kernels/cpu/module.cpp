@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Python bindings. Shapes are checked in Python (kernels/checks.py) and once more here, so that no call from Python can
 // read or write outside its arrays. The interpreter lock is released while a kernel runs.
+#include <algorithm>
+
 #include "bindings.hpp"
 #include "detail.hpp"
+#include "filter.hpp"
 #include "raster.hpp"
 
 namespace gsv {
@@ -62,6 +65,22 @@ void py_blend_detail(const std::string& isa, Array<const float, 3> drawn, Array<
   blend_detail(k, job, frame, place, threads);
 }
 
+void py_filter_picture(const std::string& isa, Array<const float, 3> picture, Array<const float, 2> weights,
+                       Array<float, 3> out, int threads) {
+  const Kernels& k = kernels_for(isa);
+  const size_t height = out.shape(1), width = out.shape(2);
+  require(picture.shape(0) == 3 && out.shape(0) == 3, "an RGB image has three channels");
+  require(picture.shape(1) == height && picture.shape(2) == width, "sizes differ");
+  require(weights.shape(0) == 3 && weights.shape(1) == kFilterTaps, "wrong number of weights");
+  for (size_t side : {height, width}) require(side > 0 && side <= 65535, "size out of range");
+  PictureFilter job = {};
+  job.picture = picture.data(), job.out = out.data();
+  job.height = static_cast<int32_t>(height), job.width = static_cast<int32_t>(width);
+  std::copy_n(weights.data(), 3 * kFilterTaps, &job.weight[0][0]);
+  nb::gil_scoped_release release;
+  filter_picture(k, job, threads);
+}
+
 int64_t py_covered_pixels(Array<const float, 2> mean, Array<const float, 2> conic, int64_t height, int64_t width) {
   require(mean.shape(1) == 2 && conic.shape(1) == 3 && mean.shape(0) == conic.shape(0), "wrong shapes");
   require(height > 0 && width > 0 && height <= 65535 && width <= 65535, "frame size out of range");
@@ -91,6 +110,7 @@ NB_MODULE(_cpu, m) {
   m.def("rasterize_backward", &py_rasterize_backward);
   m.def("render_rgb8", &py_render_rgb8);
   m.def("blend_detail", &py_blend_detail);
+  m.def("filter_picture", &py_filter_picture);
   m.def("covered_pixels", &py_covered_pixels);
   bind_field(m);
   bind_train(m);

@@ -141,6 +141,26 @@ struct DetailBlend {
   const float *row_start, *row_least;
 };
 
+constexpr int kFilterReach = 3;
+constexpr int kFilterTaps = 12;
+// (dy, dx) as kernels/reference_filter.py has them: half of the diamond |dx| + |dy| <= kFilterReach
+constexpr int kFilterOffsets[kFilterTaps][2] = {{0, 1}, {0, 2}, {0, 3},  {1, -2}, {1, -1}, {1, 0},
+                                                {1, 1}, {1, 2}, {2, -1}, {2, 0},  {2, 1},  {3, 0}};
+// A tile of the picture goes through the filter as three planes, with what lies around it
+constexpr int kFilterRows = 32;
+constexpr int kFilterColumns = 256;
+constexpr int kFilterStride = kFilterColumns + 16;  // floats from row to row
+constexpr int kFilterPlane = (kFilterRows + 2 * kFilterReach) * kFilterStride;
+
+// A filter behind the picture: pairs of taps, opposite each other, for each component of orthonormal YCC
+struct PictureFilter {
+  const float* picture;  // [3][height][width] RGB
+  float* out;            // [3][height][width], elsewhere
+  int32_t height, width;
+  float weight[3][kFilterTaps];
+  float own[3];          // of the pixel itself: 1 - 2 * (sum of the weights)
+};
+
 constexpr int kMostColumns = 8;
 
 struct Quantiser {
@@ -213,6 +233,8 @@ struct Kernels {
   void (*blend_loss)(const Band&, const Target&, double* found);  // found: [kLossSums]
   // Rows [first, end) of a frame
   void (*blend_detail)(const DetailBlend&, int32_t first, int32_t end);
+  // Rows [first, end), kFilterRows at most; planes: room for 3 * kFilterPlane floats
+  void (*filter_picture)(const PictureFilter&, int32_t first, int32_t end, float* planes);
   // Bits of n rows x [n][components], the gradient dx, and the sums [components][kMixtureSums][16] that bind_train folds;
   // step: [n][components] where the mixture has none
   void (*mixture_bits)(const Mixture&, const float* x, const float* step, int64_t n, float* dx, float* sums);

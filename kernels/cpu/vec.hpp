@@ -68,6 +68,21 @@ GSV_INLINE F16 load(const float* p) {
 GSV_INLINE void store(float* p, F16 a) { GSV_EACH(__builtin_memcpy(p + i * kLanes, &a.v[i], sizeof a.v[i])); }
 GSV_INLINE void store(int32_t* p, I16 a) { GSV_EACH(__builtin_memcpy(p + i * kLanes, &a.v[i], sizeof a.v[i])); }
 
+// The first n of sixteen, or all of them; zero for the others
+GSV_INLINE F16 load_some(const float* p, int n) {
+  if (n >= 16) return load(p);
+  float values[16] = {};
+  for (int k = 0; k < n; ++k) values[k] = p[k];
+  return load(values);
+}
+
+GSV_INLINE void store_some(float* p, F16 a, int n) {
+  if (n >= 16) return store(p, a);
+  float values[16];
+  store(values, a);
+  for (int k = 0; k < n; ++k) p[k] = values[k];
+}
+
 #define GSV_BINARY(T, OP)                  \
   GSV_INLINE T operator OP(T a, T b) {     \
     T r;                                   \

@@ -20,6 +20,7 @@ from gscodec.kernels.field import FieldWeights
 
 from . import detail as details
 from . import field as fields
+from . import filter as filters
 from . import hashing, mixture, optimiser, raster, training
 from .binning import Bins
 from .launch import default_device, engine_name
@@ -35,6 +36,7 @@ __all__ = [
     "engine_name",
     "field_backward",
     "field_forward",
+    "filter_picture",
     "hash_encode",
     "hash_encode_backward",
     "mixture_bits",
@@ -108,6 +110,12 @@ def blend_detail(
     """See `gscodec.kernels.blend_detail`."""
     sums, shift, picture, colour = _send(drawn, moved, detail, background)
     return _fetch(details.blend_detail(sums[None], shift[None], picture, colour, epsilon, ratio, corner))[0][0]
+
+
+def filter_picture(picture: Array, weights: Array) -> Array:
+    """See `gscodec.kernels.filter_picture`."""
+    frame, shares = _send(picture, weights)
+    return _fetch(filters.filter_picture(frame[None], shares))[0][0]
 
 
 def mixture_bits(*arrays: Array) -> tuple[Any, ...]:

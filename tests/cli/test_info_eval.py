@@ -34,6 +34,7 @@ COMPONENTS = [
     "motion",
     "detail",
     "residual",
+    "filter",
     "headers",
     "streams",
 ]
@@ -50,8 +51,8 @@ def test_info_json_has_stable_keys_and_bits_add_up(gsv, clip):
     assert facts["gop_table"][1]["tools"] == ["sum", "motion 2", "window", "field"]
 
 
-@pytest.mark.parametrize("kind", ["detail", "still detail", "residual"])
-def test_info_tells_a_gop_with_detail_or_residual(gsv, tmp_path, kind):
+@pytest.mark.parametrize("kind", ["detail", "still detail", "residual", "filter"])
+def test_info_tells_what_is_added_to_gaussians(gsv, tmp_path, kind):
     (tmp_path / "detail.gsv").write_bytes(make_file(make_header(frames=3), 20, ("normalised", "camera", kind)))
     facts = json.loads(gsv("info", tmp_path / "detail.gsv", "--json").out)
     assert facts["gop_table"][0]["tools"] == ["normalised", "camera", kind]

@@ -99,6 +99,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-18": ("chain", {"SEQH.max_entry_distance": u8(10)}),
     "C-6.5-19": ("tiny", {HEADER + "camera_type": u8(2)}),
     "C-6.5-20": ("tiny", {HEADER + "detail_type": u8(3)}),
+    "C-6.5-22": ("tiny", {HEADER + "filter_type": u8(2)}),
     "C-6.5-21": ("tiny", {HEADER + "residual_frames": u8(65)}),
     "C-6.6-1": ("tiny", {"gop[0].mean_data.fraction_bits": u8(9)}),
     "C-6.6-2": (
@@ -195,6 +196,7 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.22-1": ("residual_blocks", {"gop[0].residual_data.residual_step[1]": f32(0)}),
     "C-6.22-3": ("residual_long", {"gop[0].residual_data.component[0].coded_count[0].minimum": svar(4095)}),
     "C-6.22-2": ("residual_blocks", {"gop[1].residual_data.component[2].coded_count[0].minimum": svar(60)}),
+    "C-6.23-1": ("filtered", {"gop[0].filter_data.filter_weight.minimum": svar(100)}),
     "C-6.21-5": ("detailed", {"gop[0].detail_data.component[1].coded_count.minimum": svar(50)}),
     "C-6.14-1": ("tiny", {"ENDF.index_offset": (10).to_bytes(8, "little")}),
 }

@@ -15,12 +15,14 @@ from gscodec.format.morton import morton_order
 from gscodec.format.records import (
     CAMERA_VALUES,
     DETAIL_COMPONENTS,
+    FILTER_TAPS,
     SHAPE_LOG,
     CameraData,
     Coded,
     ColourData,
     DetailData,
     FieldRecord,
+    FilterData,
     GopRecord,
     GridRecord,
     MeanData,
@@ -160,6 +162,14 @@ def residual(n: Numbers, frame_count: int, frames: int, size: tuple[int, int] = 
     index = tuple(np.flatnonzero(part) for part in parts)
     values = tuple(part[where] for part, where in zip(parts, index, strict=True))
     return ResidualData(frames, (0.125, 0.0625), index, values)
+
+
+def smoothing(n: Numbers) -> FilterData:
+    """A filter that blurs y, leaves u nearly as it is, and sharpens v."""
+    weights = n.below(12, DETAIL_COMPONENTS, FILTER_TAPS) * np.array([[1], [0], [-1]])
+    weights[1, 5] = 127
+    weights[2, 0] = -128
+    return FilterData(weights)
 
 
 def field(n: Numbers, grid2: GridRecord, grid3: GridRecord, frequencies: int, hidden: int, step: float) -> FieldRecord:

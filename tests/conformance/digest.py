@@ -49,6 +49,8 @@ def _symbols(r: GopRecord) -> Iterator[tuple[str, np.ndarray]]:
         for c, (index, values) in enumerate(zip(r.residual.index, r.residual.values, strict=True)):
             yield f"residual[{c}].index", index
             yield f"residual[{c}].values", values
+    if r.filter:
+        yield "filter", r.filter.symbols
     if r.field:
         for (name, _), tensor in zip(r.field.tensor_shapes(), r.field.tensors, strict=True):
             yield f"field.{name}", tensor
@@ -62,7 +64,7 @@ def _coded(name: str, coded: Coded) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def _parameters(p: GopParameters) -> Iterator[tuple[str, np.ndarray]]:
-    for name in ("mean", "shape", "colour", "motion", "drift", "birth", "death", "camera", "detail"):
+    for name in ("mean", "shape", "colour", "motion", "drift", "birth", "death", "camera", "detail", "filter"):
         array = getattr(p, name)
         if array is not None:
             yield name, array

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The conformance vectors of details and residuals, alone and in predicted GoPs. The names are the file names."""
+"""The conformance vectors of details, residuals and filters, alone and in predicted GoPs; named as the files are."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from gscodec.format.records import (
     NORM_ENERGY,
     DetailData,
     DriftData,
+    FilterData,
     GopRecord,
     ResidualData,
 )
@@ -33,6 +34,7 @@ from tests.conformance.build import (
     motion,
     plain,
     residual,
+    smoothing,
     uniform,
     vector,
     windows,
@@ -135,3 +137,24 @@ def residual_classes() -> Vector:
     blending = {"blend_mode": BLEND_NORMALISED, "blend_epsilon": 0.25}
     first = plain(n, 0, 3, 30, size, residual=residual(n, 3, 2, size, rare=2), **blending)
     return header(3, size, max_gop_frames=3), [first]
+
+
+@vector
+def filtered() -> Vector:
+    """Filters on plain sums, without Gaussians, with detail and residual, in a predicted GoP; 37 x 21 pixels."""
+    n, size = Numbers(37), (37, 21)
+    sequence = header(9, size, max_gop_frames=3, max_entry_distance=6)
+    whole = partial(whole_gop, n, size)
+    gops = [plain(n, 0, 2, 20, size, filter=smoothing(n))]
+    gops.append(plain(n, 2, 1, 0, size, filter=smoothing(n), residual=residual(n, 1, 1, size)))
+    gops.append(whole(3, 3, 40, filter=smoothing(n), detail=detail(n, size), residual=residual(n, 3, 2, size)))
+    return sequence, [*gops, follow(n, sequence, gops[-1], whole(6, 3, 9, filter=smoothing(n)), every(1))]
+
+
+@vector
+def filtered_small() -> Vector:
+    """A picture smaller than the filter's reach; a filter of weights that are all 0."""
+    n, size = Numbers(38), (2, 1)
+    still = FilterData(np.zeros((3, 12), np.int64))
+    gops = [plain(n, 0, 1, 3, size, filter=smoothing(n)), plain(n, 1, 1, 3, size, filter=still)]
+    return header(2, size, max_gop_frames=1), gops

@@ -22,6 +22,7 @@ from gscodec.format.records import (
     DetailData,
     DriftData,
     FieldRecord,
+    FilterData,
     GopRecord,
     GridRecord,
     MeanData,
@@ -58,7 +59,8 @@ def make_gop(
     field_layout: tuple[int, int, int, tuple[int, int]] = (3, 6, 16, (2, 2)),
 ) -> GopRecord:
     """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field,
-    alive (windows that are open all the time), camera, detail or still detail (which need normalised), residual.
+    alive (windows that are open all the time), camera, detail or still detail (which need normalised), residual,
+    filter.
 
     `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight. `field_layout`:
     see PAPER_FIELD.
@@ -85,6 +87,7 @@ def make_gop(
         camera=_camera(rng, frame_count) if "camera" in tools else None,
         detail=make_detail(rng, header, "detail" in tools) if DETAILS & set(tools) else None,
         residual=make_residual(rng, header, frame_count) if "residual" in tools else None,
+        filter=FilterData(rng.integers(-9, 20, (3, 12))) if "filter" in tools else None,
     )
 
 

@@ -37,6 +37,8 @@ TOOLS = [
     ("still detail", "field", "normalised", "window", "motion", "camera"),
     ("residual", "motion"),
     ("residual", "detail", "normalised", "window"),
+    ("filter", "motion"),
+    ("filter", "residual", "detail", "normalised", "window"),
 ]
 
 
@@ -68,7 +70,7 @@ def test_every_frame_is_the_same_in_any_batch(tools, monkeypatch):
     np.testing.assert_array_equal(np.stack(list(decoder_of(data).host_frames(range(FRAMES), FRAMES - 1))), expected)
 
 
-@pytest.mark.parametrize("tool", ["", "detail", "still detail", "residual"])
+@pytest.mark.parametrize("tool", ["", "detail", "still detail", "residual", "filter"])
 @pytest.mark.parametrize("gaussians", [0, 1])
 def test_hardly_any_gaussians(gaussians, tool):
     data = clip("field", "window", "normalised", tool, gaussians=gaussians)
@@ -90,6 +92,7 @@ MOVING = ["_forward", "sub", "mul", "nan_to_num", "constant_pad_nd", "_forward",
 # Three frequencies in time, three kinds of sums, blocks into pictures, which are added.
 RESIDUAL = ["new_zeros", *["mul", "index_add_"] * 3, *["mul", *["addcmul_"] * 7] * 2, "mul", *["addcmul_"] * 2]
 RESIDUAL += ["new_zeros", "index_put_", "add_"]
+FILTER = ["_filter"]
 ROUNDING = ["clamp", "nan_to_num", "mul", "add", "_to_copy", "_to_copy", "copy_"]
 
 
@@ -102,8 +105,9 @@ ROUNDING = ["clamp", "nan_to_num", "mul", "add", "_to_copy", "_to_copy", "copy_"
         ((*ALL, "still detail"), ["_forward", "zeros_like", "_detail", *ROUNDING]),
         (("residual",), ["_forward", *RESIDUAL, *ROUNDING]),
         ((*ALL, "detail", "residual"), [*MOVING, *RESIDUAL, *ROUNDING]),
+        (("filter",), ["_forward", *FILTER, *ROUNDING]),
     ],
-    ids=["all", "plain", "detail", "still detail", "residual", "all with residual"],
+    ids=["all", "plain", "detail", "still detail", "residual", "all with residual", "filter"],
 )
 def test_a_batch_starts_what_a_frame_starts_and_waits_for_nothing(tools, drawing):
     from tests.kernels.launches import started

@@ -97,7 +97,16 @@ def test_frames_of_more_than_eight_bits():
 
 @pytest.mark.parametrize(
     "name",
-    ["tiny.gsv", "empty_and_one.gsv", "lives.gsv", "drift.gsv", "shaken.gsv", "detailed.gsv", "residual_blocks.gsv"],
+    [
+        "tiny.gsv",
+        "empty_and_one.gsv",
+        "lives.gsv",
+        "drift.gsv",
+        "shaken.gsv",
+        "detailed.gsv",
+        "residual_blocks.gsv",
+        "filtered.gsv",
+    ],
 )
 def test_pictures_stay_within_the_bounds_of_the_specification(name):
     from gscodec.kernels.triton.splats import bin_splats

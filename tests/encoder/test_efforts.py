@@ -21,7 +21,8 @@ METER = Meter(lambda trainer: None, lambda trainer: 0.0, 100.0)
 def encoded(clip, preset: str, progress=None, **options) -> tuple[bytes, EncodeResult]:
     """A clip as a preset encodes it."""
     target = io.BytesIO()
-    result = encode(open_video(clip), target, EncodeOptions(preset=preset, threads=1, **options), progress)
+    options |= {"threads": 1, "detail": False, "residual": False}  # so few pixels would be little else
+    result = encode(open_video(clip), target, EncodeOptions(preset=preset, **options), progress)
     return target.getvalue(), result
 
 

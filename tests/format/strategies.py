@@ -22,6 +22,7 @@ from gscodec.format.records import (
     DetailData,
     DriftData,
     FieldRecord,
+    FilterData,
     GopRecord,
     GridRecord,
     MeanData,
@@ -178,6 +179,9 @@ def residuals(draw: st.DrawFn, header: SequenceHeader, frame_count: int) -> Resi
     return ResidualData(frames, (draw(positive_f32s), draw(positive_f32s)), index, found)
 
 
+filters = arrays((3, 12), st.integers(-128, 127)).map(FilterData)
+
+
 @st.composite
 def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
     """GoPs of `header` with any tools of profile main."""
@@ -195,6 +199,7 @@ def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
     if draw(st.booleans()):
         optional["field"] = draw(fields())
     optional["camera"] = draw(st.one_of(st.none(), cameras(frames)))
+    optional["filter"] = draw(st.one_of(st.none(), filters))
     if draw(st.booleans()):
         optional |= {"blend_mode": 1, "background": draw(st.tuples(f32s, f32s, f32s))}
         optional["blend_epsilon"] = draw(positive_f32s)

@@ -16,6 +16,7 @@ from gscodec.format import (
     validate_contexts,
     validate_data,
     validate_detail,
+    validate_filter,
     validate_media,
     validate_prediction,
     validate_residual,
@@ -160,6 +161,7 @@ def test_requirements_functions_and_broken_files_are_the_same_set() -> None:
         validate_data,
         validate_detail,
         validate_residual,
+        validate_filter,
         validate_media,
     )
     for module in (*modules, validate_prediction):
@@ -169,7 +171,7 @@ def test_requirements_functions_and_broken_files_are_the_same_set() -> None:
 
 
 def test_requirements_stand_in_their_sections() -> None:
-    for number in range(1, 22):
+    for number in range(1, 24):
         title = re.search(rf"^### (6\.{number} .*)$", TEXT, re.M)
         assert title
         codes = re.findall(r"\*\*C-6\.(\d+)-(\d+)\*\*", section(f"### {title[1]}"))

@@ -98,6 +98,7 @@ def main() -> None:
         splats,
         training,
     )
+    from gscodec.kernels.triton.filter import filter_picture
 
     def zeros(*shape: int) -> torch.Tensor:
         return torch.zeros(shape)
@@ -119,6 +120,7 @@ def main() -> None:
             (1.0, 1.0),
             (0.0, 0.0),
         )
+        filter_picture(zeros(2, 3, side, side), zeros(3, 12))
     for features, hidden in ((4, 128), (2, 16)):
         grid2, grid3 = HashGeometry.growing(2, features, 10, 8), HashGeometry.growing(3, features, 10, 8)
         inputs = grid2.width + grid3.width + 4

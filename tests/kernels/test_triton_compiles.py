@@ -14,8 +14,8 @@ import pytest
 from tests.conftest import ROOT
 
 KERNELS = ["_adam", "_add_parts", "_backward", "_bits", "_boxes", "_by_largest", "_detail", "_encode"]
-KERNELS += ["_encode_backward", "_forward", "_heads", "_largest", "_noise", "_pairs", "_place", "_place_backward"]
-KERNELS += ["_place_forward"]
+KERNELS += ["_encode_backward", "_filter", "_forward", "_heads", "_largest", "_noise", "_pairs", "_place"]
+KERNELS += ["_place_backward", "_place_forward"]
 
 
 @pytest.mark.parametrize(

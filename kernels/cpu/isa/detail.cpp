@@ -18,20 +18,6 @@ struct Places {
   Around x, y;
 };
 
-GSV_INLINE F16 load_some(const float* p, int n) {
-  if (n >= 16) return load(p);
-  float values[16] = {};
-  for (int k = 0; k < n; ++k) values[k] = p[k];
-  return load(values);
-}
-
-GSV_INLINE void store_some(float* p, F16 a, int n) {
-  if (n >= 16) return store(p, a);
-  float values[16];
-  store(values, a);
-  for (int k = 0; k < n; ++k) p[k] = values[k];
-}
-
 GSV_INLINE F16 floor(F16 a) {
   const F16 whole = to_float(truncate(a));
   return choose_positive(whole - a, whole - splat(1.f), whole);

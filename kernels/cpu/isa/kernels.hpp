@@ -13,6 +13,7 @@ void load_planar(const Band& band, const float* in, int64_t plane);
 void grad_band(const Band& band, const int64_t* slots, float* partials);
 void blend_loss(const Band& band, const Target& target, double* found);
 void blend_detail(const DetailBlend& job, int32_t first, int32_t end);
+void filter_picture(const PictureFilter& job, int32_t first, int32_t end, float* planes);
 void mixture_bits(const Mixture& mixture, const float* x, const float* step, int64_t n, float* dx, float* sums);
 void quantise(const Quantiser& quantiser, const float* x, int64_t first, int64_t n, float* out);
 int64_t active_windows(const Placing& placing, int64_t count, int64_t* active);

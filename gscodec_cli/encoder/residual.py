@@ -20,8 +20,9 @@ from gscodec_cli.encoder.residual_choice import DEAD, STEP, choose
 from gscodec_cli.encoder.residual_cosines import Coefficients, Floats, coefficients, spatial, stripes, temporal
 
 SLOPE = 0.5  # of error over bits with which a GoP's error falls
-# dB that a residual brings, where there was none, against those by Gaussians whose error fell with one over the bits.
-LEAST = 0.8
+# dB that a residual brings, where there was none, against those by Gaussians whose error fell with one over the bits:
+# in short groups, and in those of LONG frames and more. What stays or comes back takes Gaussians most bits.
+LEAST_SHORT, LEAST_LONG, LONG = 1.0, 0.6, 8
 COEFFICIENT_BITS = 7.0  # of one other than 0, where group lengths are compared
 LENGTHS = (1, 3, 9)  # frames of a group, about, that are tried besides the whole GoP
 LIKELY = 2  # of them are coded
@@ -52,10 +53,10 @@ def fit_residual(
 ) -> tuple[ResidualData | None, float]:
     """What of the `missing` [T, H, W, 3] RGB is worth its bits, None if nothing is, and by how many dB that is less.
 
-    Each coefficient is worth more than Gaussians at SLOPE, and all together bring LEAST, unless the GoP `had` a
-    residual before: Gaussians that made room for it do not come back as good as they were. bits: what the whole GoP
-    takes. like: has groups of as many frames; else those that gain most are chosen. most: bits that it takes, about,
-    and at the most.
+    Each coefficient is worth more than Gaussians at SLOPE, and all together bring the least that is wanted, unless the
+    GoP `had` a residual before: Gaussians that made room for it do not come back as good as they were. bits: what the
+    whole GoP takes. like: has groups of as many frames; else those that gain most are chosen. most: bits that it takes,
+    about, and at the most.
     """
     error, count = sum(float(np.square(frame).sum(dtype=np.float64)) for frame in missing), len(missing)
     if error == 0 or (most is not None and most <= 0):
@@ -82,9 +83,16 @@ def fit_residual(
     if most is not None and not NEAR * most < found.bits <= most:
         found = _within(most, found, code)
     gained = 10 * math.log10(error / max(error - found.gain, 1e-9 * error))
-    if most is None and (found.bits >= bits or (not had and gained < -LEAST * 10 * math.log10(1 - found.bits / bits))):
+    if most is None and found.residual and (found.bits >= bits or (not had and gained < _least(found, bits))):
         return None, 0.0
     return found.residual, gained
+
+
+def _least(found: Coded, bits: float) -> float:
+    """dB that a residual brings at least where there was none, in a GoP of so many bits."""
+    assert found.residual is not None
+    share = LEAST_LONG if found.residual.frames >= LONG else LEAST_SHORT
+    return -share * 10 * math.log10(1 - found.bits / bits)
 
 
 def _within(most: float, usual: Coded, code: Code) -> Coded:

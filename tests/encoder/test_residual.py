@@ -128,11 +128,21 @@ def test_what_brings_less_than_gaussians_would_is_none(monkeypatch):
     rng = np.random.default_rng(3)
     rough = flashing() + rng.normal(0, 0.02, (COUNT, HEIGHT, WIDTH, 3)).astype(np.float32)
     found, gained = fit_residual(rough, BITS, HEADER)
-    assert gained > -10 * module.LEAST * np.log10(1 - bits_of(found) / BITS)
+    assert gained > -10 * module.LEAST_SHORT * np.log10(1 - bits_of(found) / BITS)
     for slope in (0.2, 0.05, 0.01):
         monkeypatch.setattr(module, "SLOPE", slope)
         assert fit_residual(rough, BITS, HEADER) == (None, 0.0)
     assert fit_residual(rough, BITS, HEADER, most=BITS / 5)[0] is not None
+
+
+@pytest.mark.parametrize("which", ["LEAST_SHORT", "LEAST_LONG"])
+def test_what_it_has_to_bring_depends_on_how_long_groups_are(monkeypatch, which):
+    frames = fit_residual(flashing(), BITS, HEADER)[0].frames
+    monkeypatch.setattr(module, which, 100.0)
+    monkeypatch.setattr(module, "LONG", frames)
+    assert (fit_residual(flashing(), BITS, HEADER)[0] is None) == (which == "LEAST_LONG")
+    monkeypatch.setattr(module, "LONG", frames + 1)
+    assert (fit_residual(flashing(), BITS, HEADER)[0] is None) == (which == "LEAST_SHORT")
 
 
 def test_what_made_room_for_a_residual_keeps_it(monkeypatch):

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""What part of the picture to draw, how large, and from which colour space. Imports numpy and the format's records."""
+"""What part of the picture to draw, how large; the colour space. Imports the kernels and the format's records."""
 
 from dataclasses import dataclass
 
-import numpy as np
-
 from gscodec.format.records import SequenceHeader
+from gscodec.kernels.reference_filter import RGB_TO_YCC
 
-# Rows: luma, red-blue, green-magenta axis of the orthonormal YCC space; rgb = ycc @ YCC_TO_RGB.
-YCC_TO_RGB = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
+YCC_TO_RGB = RGB_TO_YCC  # orthonormal: what takes columns there takes rows back; rgb = ycc @ YCC_TO_RGB
 
 
 @dataclass(frozen=True)

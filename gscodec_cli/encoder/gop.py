@@ -76,6 +76,11 @@ class _Job:
     reference: Reference | None
     scene: Scene | None
 
+    @property
+    def before(self) -> GopRecord | None:
+        """The GoP that it is predicted from."""
+        return self.reference.record if self.reference else None
+
 
 class GopEncoder:
     """Encodes GoPs one after the other. `header` is the file's sequence header, `home` where to train."""
@@ -134,23 +139,20 @@ class GopEncoder:
 
     def _attempt(self, job: _Job, effort: Effort, report: Report) -> CodedGop:
         """Encode a GoP with one effort."""
-        reference, pictures = job.reference, job.pictures
-        record_of = partial(self._record, job)
-        meter = Meter(partial(self._cost, record_of, reference), partial(self._psnr, record_of, pictures), self.most)
+        meter = Meter(partial(self._cost, job), partial(self._psnr, job), self.most)
         aim = self._aim(meter, job)
         for left in reversed(range(TRIES)):
-            trainer = self._train(job, effort, aim, report, partial(self._refine, record_of, job))
-            self._smooth(trainer, record_of, job, aim)
+            trainer = self._train(job, effort, aim, report, partial(self._refine, job))
+            self._smooth(job, trainer, aim)
             if not left or not aim.again(trainer):
                 break
-            if reference is None:  # a predicted GoP keeps the steps of the one before
+            if job.reference is None:  # a predicted GoP keeps the steps of the one before
                 self._use_rate(meter.cost(trainer).bits / (self.pixels * len(job.span)))
-        before = reference.record if reference else None
-        payload, bits = write_gop(record_of(trainer), self.header, before)
-        self._costs[reference is not None] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
+        payload, bits = write_gop(self._record(job, trainer), self.header, job.before)
+        self._costs[job.reference is not None] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
         # Read again, as whoever goes on from the file has it.
-        record, _ = read_gop(payload, self.header, None, before)
-        psnrs = tuple(self._decoded_psnrs(record, pictures))
+        record, _ = read_gop(payload, self.header, None, job.before)
+        psnrs = tuple(self._decoded_psnrs(record, job.pictures))
         return CodedGop(record, payload, bits, cost, psnrs, aim.worth(bits.total, psnrs), self._rate)
 
     def _train(self, job: _Job, effort: Effort, aim: Aim, report: Report, refine: Refine) -> Trainer:
@@ -159,21 +161,19 @@ class GopEncoder:
             model = predicted_model(job.reference, len(job.frames), self.header, generator(job.seed), job.scene)
         return fit_gop(job.frames, plan, aim, job.seed, report, model, job.scene, refine)
 
-    def _refine(
-        self, record_of: Callable[[Trainer], GopRecord], job: _Job, trainer: Trainer, *, last: bool = False
-    ) -> None:
+    def _refine(self, job: _Job, trainer: Trainer, *, last: bool = False) -> None:
         """See `fit.Refine`."""
-        tools, reference, allowed = trainer.model.tools, job.reference, job.allowed
+        tools, allowed = trainer.model.tools, job.allowed
         with_detail = tools.detail and tools.normalised
         if not (with_detail or tools.residual):
             return
-        bits = allowed or self._cost(record_of, reference, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
+        bits = allowed or self._cost(job, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
         now, trainer.detail, had, trainer.residual = trainer.detail, None, trainer.residual, None
-        frames = Frames(self._renderer(record_of(trainer)), job.pictures)
+        frames = Frames(self._renderer(self._record(job, trainer)), job.pictures)
         if with_detail:
-            self._refine_detail(trainer, frames, now, bits, reference, last)
+            self._refine_detail(job, trainer, frames, now, bits, last)
         if tools.residual and (had or not last):
-            most = bits - self._cost(record_of, reference, trainer).bits if last and allowed else None
+            most = bits - self._cost(job, trainer).bits if last and allowed else None
             found = fit_residual(
                 left_by(frames, trainer.detail),
                 bits,
@@ -185,16 +185,10 @@ class GopEncoder:
             trainer.residual, trainer.gained = found
 
     def _refine_detail(
-        self,
-        trainer: Trainer,
-        frames: Frames,
-        now: DetailData | None,
-        bits: float,
-        reference: Reference | None,
-        last: bool,
+        self, job: _Job, trainer: Trainer, frames: Frames, now: DetailData | None, bits: float, last: bool
     ) -> None:
         """Give `trainer`, which has had the detail `now`, another one, and what is left to be trained towards."""
-        before = reference.record.detail if reference else None
+        before = job.before.detail if job.before else None
         if now is None:
             found = first_detail(frames, bits, self.header, before, LEAST_GAIN)
         else:
@@ -203,16 +197,16 @@ class GopEncoder:
         trainer.detail = now if found is None and last else found
         trainer.frames = _planes(without_detail(frames, trainer.detail))
 
-    def _smooth(self, trainer: Trainer, record_of: Callable[[Trainer], GopRecord], job: _Job, aim: Aim) -> None:
+    def _smooth(self, job: _Job, trainer: Trainer, aim: Aim) -> None:
         """Give a trained GoP a filter if that is worth its bits."""
         if not trainer.model.tools.filter:
             return
-        bits = self._cost(record_of, job.reference, trainer).bits
-        trainer.filter = fit_filter(self._renderer(record_of(trainer)), job.pictures, bits)
+        bits = self._cost(job, trainer).bits
+        trainer.filter = fit_filter(self._renderer(self._record(job, trainer)), job.pictures, bits)
         if trainer.filter is None:
             return
         aim.settle(trainer)
-        if job.allowed and self._cost(record_of, job.reference, trainer).bits > job.allowed * (1 + BitsAim.OVER):
+        if job.allowed and self._cost(job, trainer).bits > job.allowed * (1 + BitsAim.OVER):
             trainer.filter = None  # there was too little that could make room for it
 
     def _picture_before(self, reference: Reference | None) -> NDArray | None:
@@ -252,13 +246,12 @@ class GopEncoder:
     def _record(self, job: _Job, trainer: Trainer) -> GopRecord:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
         camera = trainer.scene.camera if trainer.scene else None
-        before = job.reference.record if job.reference else None
-        record = export_gop(compression, job.span.start, job.pts, before, camera)
+        record = export_gop(compression, job.span.start, job.pts, job.before, camera)
         return replace(record, detail=trainer.detail, residual=trainer.residual, filter=trainer.filter)
 
-    def _cost(self, record_of, reference: Reference | None, trainer: Trainer) -> Cost:
-        record = replace(record_of(trainer), residual=None)
-        _, bits = write_gop(record, self._unbound, reference.record if reference else None)
+    def _cost(self, job: _Job, trainer: Trainer) -> Cost:
+        record = replace(self._record(job, trainer), residual=None)
+        _, bits = write_gop(record, self._unbound, job.before)
         more = self._residual_bits(record.frame_count, trainer.residual)
         return Cost(bits.total + more, bits.fixed + more, trainer.model.load)
 
@@ -270,8 +263,8 @@ class GopEncoder:
             self._counted = residual, 8 * residual_bytes(self.header, frame_count, residual)
         return self._counted[1]
 
-    def _psnr(self, record_of, pictures: NDArray, trainer: Trainer) -> float:
-        return float(np.mean(self._decoded_psnrs(record_of(trainer), pictures)))
+    def _psnr(self, job: _Job, trainer: Trainer) -> float:
+        return float(np.mean(self._decoded_psnrs(self._record(job, trainer), job.pictures)))
 
     def _decoded_psnrs(self, record: GopRecord, pictures: NDArray) -> list[float]:
         renderer = self._renderer(record)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gscodec.format.filter import filter_bytes
 from gscodec.format.records import DETAIL_COMPONENTS, FILTER_BITS, FILTER_TAPS, FilterData
-from gscodec.kernels.reference_filter import OFFSETS, REACH
+from gscodec.kernels.reference_filter import OFFSETS, moved
 from gscodec_cli.decoder.reconstruct import GopRenderer
 from gscodec_cli.decoder.view import YCC_TO_RGB
 from gscodec_cli.encoder.rate import PER_DOUBLING
@@ -52,14 +52,9 @@ def fit_filter(renderer: GopRenderer, pictures: NDArray, bits: float) -> FilterD
 
 def _pairs(plane: Floats) -> Floats:
     """[FILTER_TAPS, pixels] of a plane [H, W]: the sums of each pair of pixels less twice the one between them."""
-    height, width = plane.shape
-    wide = np.pad(plane, REACH, mode="edge")
-    found = np.empty((FILTER_TAPS, height, width), np.float32)
+    found = np.empty((FILTER_TAPS, *plane.shape), np.float32)
     for k, (dy, dx) in enumerate(OFFSETS):
-        for sign in (1, -1):
-            y, x = REACH + sign * dy, REACH + sign * dx
-            part = wide[y : y + height, x : x + width] - plane
-            found[k] = part if sign == 1 else found[k] + part
+        found[k] = (moved(plane[None], dy, dx) - plane) + (moved(plane[None], -dy, -dx) - plane)
     return found.reshape(FILTER_TAPS, -1)
 
 

@@ -30,7 +30,9 @@ BIRTH_ROUNDS = (0.1, 0.25, 0.4)  # of the joint stage
 KEY_SHARE = 0.5  # of the Gaussians that begin; the rest is added to the residual
 REPLACED = 0.15  # share of the Gaussians that every round of births replaces, those that matter least
 CORRECTION = 0.1  # of the compression stage, after Gaussians were dropped or added to meet a target
-REFINED = 0.82  # of the compression stage: then detail, residual and Gaussians share the bits, for the last time
+# Of the compression stage: where Gaussians go, and how many times as many as are wanted stay, since the bits of each
+# still get fewer. From SHARED on detail, residual and Gaussians share the bits, for the last time at REFINED.
+NOISY, SHARED, REFINED = ((0.2, 1.1), (0.35, 1.05), (0.7, 1.0)), 0.35, 0.82
 BIRTH_SHARE = 0.4  # of the Gaussians that are kept for births, where the profile has them
 
 
@@ -159,20 +161,21 @@ def _train_compressed(trainer: Trainer, aim: Aim, refine: Refine) -> None:
     if not plan.tools.shape_log:
         _to_linear_shape(model)
     trainer.compression = trainer.compression or Compression(model, trainer.generator)
-    steps = plan.effort.tune_iterations
-    noisy = round(steps * 0.7) if plan.tools.energy_colour else 0
-    trainer.run(Stage("compression", steps, TUNE_RATE, 0.05, Coding.NOISE), 0, noisy)
-    if trainer.detail is not None:
-        refine(trainer)
-    if plan.tools.spare:
-        trainer.drop(aim.keep(trainer))
-    rounding, begun = Stage("compression", steps, TUNE_RATE, 0.05, Coding.ROUND), noisy
+    steps, done = plan.effort.tune_iterations, 0
+    noise, rounding = (Stage("compression", steps, TUNE_RATE, 0.05, coding) for coding in (Coding.NOISE, Coding.ROUND))
+    for share, loose in NOISY if plan.tools.energy_colour else ():
+        trainer.run(noise, done, round(steps * share))
+        done = round(steps * share)
+        if share == SHARED or (share > SHARED and trainer.refined):
+            refine(trainer)
+        if plan.tools.spare:
+            trainer.drop(aim.keep(trainer) * loose)
     if trainer.refined:
-        begun = round(steps * REFINED)
-        trainer.run(rounding, noisy, begun)
+        trainer.run(rounding, done, round(steps * REFINED))
+        done = round(steps * REFINED)
         refine(trainer)
         trainer.drop(aim.keep(trainer))
-    trainer.run(rounding, begun, steps)
+    trainer.run(rounding, done, steps)
 
 
 @torch.no_grad()

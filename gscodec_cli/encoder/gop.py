@@ -34,7 +34,8 @@ from gscodec_cli.encoder.model import CARRIED_LOAD
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
 from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
-from gscodec_cli.encoder.residual import fit_residual
+from gscodec_cli.encoder.residual import fit_residual, slope_beside
+from gscodec_cli.encoder.residual_cosines import Floats
 from gscodec_cli.encoder.smooth import fit_filter
 from gscodec_cli.encoder.tools import Effort, Tools
 from gscodec_cli.encoder.trainer import Report, Trainer
@@ -46,6 +47,7 @@ FIELD_BITS = 6.0  # per number
 TABLE_BITS = 6_000.0  # tables of a GoP
 UNRATED_SHARE = 0.43  # of the bits that Gaussians take before compression, at the end
 LEAST_GAIN = 0.2  # dB by detail, before compression: where it is less, Gaussians trained on bring more for its bits
+LEAST_SHARE = 0.1  # of the Gaussians, those that bring least: what bits are worth to them
 PIXELS_PER_GAUSSIAN = 100.0  # of a GoP's first guess where no bits are given
 ROUNDED = 16  # Gaussians that a load may be off by
 
@@ -172,17 +174,20 @@ class GopEncoder:
         frames = Frames(self._renderer(self._record(job, trainer)), job.pictures)
         if with_detail:
             self._refine_detail(job, trainer, frames, now, bits, last)
-        if tools.residual and (had or not last):
-            most = bits - self._cost(job, trainer).bits if last and allowed else None
-            found = fit_residual(
-                left_by(frames, trainer.detail),
-                bits,
-                self.header,
-                had=had is not None,
-                like=had if last else None,
-                most=most,
-            )
-            trainer.residual, trainer.gained = found
+        if tools.residual and trainer.rated and (had or not last):
+            missing, most = left_by(frames, trainer.detail), None
+            if trainer.slope is None:
+                trainer.slope = self._slope(job, trainer, missing, bits)
+            if last and allowed:
+                most = bits - self._cost(job, trainer).bits
+            like = had if last else None
+            trainer.residual, trainer.gained = fit_residual(missing, bits, self.header, trainer.slope, like, most)
+
+    def _slope(self, job: _Job, trainer: Trainer, missing: Floats, bits: float) -> float:
+        """The slope of a residual of a GoP that has none yet and takes so many bits."""
+        cost = self._cost(job, trainer)
+        share = max(LEAST_SHARE * (cost.bits - cost.fixed) / bits, 1e-9)
+        return slope_beside(missing, bits, trainer.brought_by_least(LEAST_SHARE) / share)
 
     def _refine_detail(
         self, job: _Job, trainer: Trainer, frames: Frames, now: DetailData | None, bits: float, last: bool

@@ -19,10 +19,12 @@ from gscodec.format.residual import residual_bytes
 from gscodec_cli.encoder.residual_choice import DEAD, STEP, choose
 from gscodec_cli.encoder.residual_cosines import Coefficients, Floats, coefficients, spatial, stripes, temporal
 
-SLOPE = 0.5  # of error over bits with which a GoP's error falls
-# dB that a residual brings, where there was none, against those by Gaussians whose error fell with one over the bits:
-# in short groups, and in those of LONG frames and more. What stays or comes back takes Gaussians most bits.
-LEAST_SHORT, LEAST_LONG, LONG = 1.0, 0.6, 8
+USUAL = 0.5  # share of the error by which it falls for a share of the bits, where nothing is known
+# That of a residual, from that of the Gaussians that bring least: in short groups and in those of LONG frames and more,
+# and its bounds. See docs/decisions/025.
+SHORT_SLOPE, LONG_SLOPE, LONG = 2.2, 0.65, 8
+LEAST_SLOPE, MOST_SLOPE = 0.3, 1.25
+MOST_SHARE = 0.4  # of a GoP's bits: Gaussians that few are left of do not hold the picture together
 COEFFICIENT_BITS = 7.0  # of one other than 0, where group lengths are compared
 LENGTHS = (1, 3, 9)  # frames of a group, about, that are tried besides the whole GoP
 LIKELY = 2  # of them are coded
@@ -42,57 +44,67 @@ NONE = Coded(None, 0, 0.0)
 Code = Callable[[float], Coded]  # how many times as dear bits are -> what is worth them
 
 
+def slope_beside(missing: Floats, bits: float, lost: float) -> float:
+    """The slope of a residual beside Gaussians: shares of the error `missing` [T, H, W, 3] for a share of the `bits`.
+
+    lost: squared error of a frame that is added without the Gaussians that bring least, for a share of the bits: an
+    underestimate of what they would bring if there were fewer of them. What stays in place takes Gaussians most bits,
+    and when some go, a residual that has it makes up for them.
+    """
+    error = _error(missing)
+    if error == 0:
+        return USUAL
+    lost *= len(missing) / error
+    lasting = _likely_lengths(missing, USUAL * error / bits)[0] >= LONG
+    slope = LONG_SLOPE * lost ** (1 / 3) if lasting else SHORT_SLOPE * lost
+    return min(max(slope, LEAST_SLOPE), MOST_SLOPE)
+
+
 def fit_residual(
     missing: Floats,
     bits: float,
     header: SequenceHeader,
-    *,
-    had: bool = False,
+    slope: float,
     like: ResidualData | None = None,
     most: float | None = None,
 ) -> tuple[ResidualData | None, float]:
     """What of the `missing` [T, H, W, 3] RGB is worth its bits, None if nothing is, and by how many dB that is less.
 
-    Each coefficient is worth more than Gaussians at SLOPE, and all together bring the least that is wanted, unless the
-    GoP `had` a residual before: Gaussians that made room for it do not come back as good as they were. bits: what the
+    Each coefficient takes more of the error away than its bits are worth at `slope`, see `slope_beside`. bits: what the
     whole GoP takes. like: has groups of as many frames; else those that gain most are chosen. most: bits that it takes,
-    about, and at the most.
+    about, and at the most; where nothing is said, at most MOST_SHARE of `bits`.
     """
-    error, count = sum(float(np.square(frame).sum(dtype=np.float64)) for frame in missing), len(missing)
+    error, count = _error(missing), len(missing)
     if error == 0 or (most is not None and most <= 0):
         return None, 0.0
-    slope = SLOPE * error / bits
-    least = STEP * math.sqrt(slope * (1.0 if most is None else CHEAPEST))
+    worth = slope * error / bits  # squared error
+    least = STEP * math.sqrt(worth * (1.0 if most is None else CHEAPEST))
 
     def coding(frames: int) -> tuple[Code, Coded]:
         """How groups of so many frames are coded, and what comes of it."""
         wanted = coefficients(missing, frames, (1 - DEAD) * least)
 
         def code(dearer: float) -> Coded:
-            found, gain = _coded(wanted, slope * dearer, frames)
+            found, gain = _coded(wanted, worth * dearer, frames)
             try:
                 taken = 0 if found is None else 8 * residual_bytes(header, count, found)
             except FormatError:  # more coefficients than so few bytes may have (SPEC C-6.22-3)
                 return NONE
-            return Coded(found, taken, gain) if gain > slope * taken else NONE
+            return Coded(found, taken, gain) if gain > worth * taken else NONE
 
         return code, code(1.0)
 
-    lengths = (like.frames,) if like else _likely_lengths(missing, slope)
-    code, found = max(map(coding, lengths), key=lambda coded: coded[1].gain - slope * coded[1].bits)
+    lengths = (like.frames,) if like else _likely_lengths(missing, worth)
+    code, found = max(map(coding, lengths), key=lambda coded: coded[1].gain - worth * coded[1].bits)
     if most is not None and not NEAR * most < found.bits <= most:
         found = _within(most, found, code)
-    gained = 10 * math.log10(error / max(error - found.gain, 1e-9 * error))
-    if most is None and found.residual and (found.bits >= bits or (not had and gained < _least(found, bits))):
-        return None, 0.0
-    return found.residual, gained
+    elif most is None and found.bits > MOST_SHARE * bits:
+        found = _within(MOST_SHARE * bits, found, code)
+    return found.residual, 10 * math.log10(error / max(error - found.gain, 1e-9 * error))
 
 
-def _least(found: Coded, bits: float) -> float:
-    """dB that a residual brings at least where there was none, in a GoP of so many bits."""
-    assert found.residual is not None
-    share = LEAST_LONG if found.residual.frames >= LONG else LEAST_SHORT
-    return -share * 10 * math.log10(1 - found.bits / bits)
+def _error(missing: Floats) -> float:
+    return sum(float(np.square(frame).sum(dtype=np.float64)) for frame in missing)
 
 
 def _within(most: float, usual: Coded, code: Code) -> Coded:

@@ -88,6 +88,7 @@ class Trainer:
         self.residual: ResidualData | None = None  # what is added to what is trained
         self.filter: FilterData | None = None  # what all of that goes through
         self.gained = 0.0  # dB by the residual
+        self.slope: float | None = None  # with which it is chosen, see `residual.slope_beside`
         self.compression = Compression(model, generator) if model.carried else None
         self.rated = False  # trained with the rate of everything that is coded
         # Squared error of a frame that is worth one bit: the slope of a uniform quantiser, times what measured best.
@@ -264,6 +265,13 @@ class Trainer:
             order = self.worth_most()
             fitting = int((self.model.loads()[order].cumsum(0) <= load).sum())
             self.model.keep(order[: max(1, fitting)].sort().values)
+
+    def brought_by_least(self, share: float) -> float:
+        """Squared error of a frame, on average, if this share of the load were not there, of those that bring least."""
+        importance, loads = self.importance(), self.model.loads()
+        order = torch.argsort(importance / loads, stable=True)
+        few = order[loads[order].cumsum(0) <= share * loads.sum()]
+        return float(importance[few].sum())
 
     def worth_most(self) -> Tensor:
         """[N] indices of the Gaussians, those first that bring most for their bits."""

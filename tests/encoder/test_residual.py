@@ -17,7 +17,7 @@ from gscodec_cli.encoder import residual as module
 from gscodec_cli.encoder import residual_choice, residual_cosines
 from gscodec_cli.encoder.options import EncodeOptions
 from gscodec_cli.encoder.pipeline import encode
-from gscodec_cli.encoder.residual import Coded, fit_residual
+from gscodec_cli.encoder.residual import USUAL, Coded, fit_residual, slope_beside
 from gscodec_cli.video.png import png_bytes
 from gscodec_cli.video.reader import open_video
 from tests.decoder.synthetic import make_header
@@ -62,7 +62,7 @@ def bits_of(found) -> int:
 @pytest.mark.parametrize(("missing", "frames"), [(lasting, COUNT), (flashing, 1)])
 def test_groups_are_as_long_as_what_is_missing_lasts(missing, frames):
     wanted = missing()
-    found, gained = fit_residual(wanted, BITS, HEADER)
+    found, gained = fit_residual(wanted, BITS, HEADER, USUAL)
     assert found.frames == frames
     rest = np.square(wanted - decoded(found)).sum() / np.square(wanted).sum()
     assert rest < 0.3
@@ -72,49 +72,49 @@ def test_groups_are_as_long_as_what_is_missing_lasts(missing, frames):
 def test_every_coefficient_is_worth_its_bits():
     """Error and bits, at what a bit is worth, are less than without a residual, and than with one twice as fine."""
     wanted = flashing()
-    slope = module.SLOPE * float(np.square(wanted).sum()) / BITS
+    slope = USUAL * float(np.square(wanted).sum()) / BITS
 
     def cost(found) -> float:
         rest = wanted if found is None else wanted - decoded(found)
         return float(np.square(rest).sum()) + slope * bits_of(found)
 
-    found, _ = fit_residual(wanted, BITS, HEADER)
+    found, _ = fit_residual(wanted, BITS, HEADER, USUAL)
     assert cost(found) < 0.5 * cost(None)
     for bits in (BITS / 8, BITS * 8):
-        assert cost(found) <= cost(fit_residual(wanted, bits, HEADER, like=found)[0])
+        assert cost(found) <= cost(fit_residual(wanted, bits, HEADER, USUAL, like=found)[0])
 
 
 @pytest.mark.parametrize("missing", [lasting, flashing])
 @pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 1.3])
 def test_it_takes_the_bits_that_there_are(missing, share):
     wanted = missing()
-    free, _ = fit_residual(wanted, BITS, HEADER)
+    free, _ = fit_residual(wanted, BITS, HEADER, USUAL)
     most = share * bits_of(free)
-    found, _ = fit_residual(wanted, BITS, HEADER, like=free, most=most)
+    found, _ = fit_residual(wanted, BITS, HEADER, USUAL, like=free, most=most)
     assert 0.85 * most < bits_of(found) <= most
     assert found.frames == free.frames
 
 
 def test_a_length_that_is_given_is_kept():
-    free, _ = fit_residual(lasting(), BITS, HEADER)
-    assert fit_residual(flashing(), BITS, HEADER, like=free)[0].frames == free.frames == COUNT
+    free, _ = fit_residual(lasting(), BITS, HEADER, USUAL)
+    assert fit_residual(flashing(), BITS, HEADER, USUAL, like=free)[0].frames == free.frames == COUNT
 
 
 def test_nothing_to_find_is_none():
     rng = np.random.default_rng(0)
-    assert fit_residual(np.zeros((COUNT, HEIGHT, WIDTH, 3), np.float32), BITS, HEADER) == (None, 0.0)
+    assert fit_residual(np.zeros((COUNT, HEIGHT, WIDTH, 3), np.float32), BITS, HEADER, USUAL) == (None, 0.0)
     noise = rng.normal(0, 0.01, (COUNT, HEIGHT, WIDTH, 3)).astype(np.float32)
-    assert fit_residual(noise, 2_000, HEADER) == (None, 0.0)
-    assert fit_residual(flashing(), BITS, HEADER, most=0) == (None, 0.0)
-    assert fit_residual(flashing(), BITS, HEADER, most=-5.0) == (None, 0.0)
+    assert fit_residual(noise, 2_000, HEADER, USUAL) == (None, 0.0)
+    assert fit_residual(flashing(), BITS, HEADER, USUAL, most=0) == (None, 0.0)
+    assert fit_residual(flashing(), BITS, HEADER, USUAL, most=-5.0) == (None, 0.0)
 
 
 def test_what_is_looked_at_at_once_changes_nothing(monkeypatch):
-    whole, _ = fit_residual(flashing(), BITS, HEADER)
+    whole, _ = fit_residual(flashing(), BITS, HEADER, USUAL)
     monkeypatch.setattr(residual_choice, "PART", 500)
     monkeypatch.setattr(residual_cosines, "PART", 5000)
     assert len(list(residual_cosines.stripes(flashing()))) > 3
-    assert fit_residual(flashing(), BITS, HEADER)[0] == whole
+    assert fit_residual(flashing(), BITS, HEADER, USUAL)[0] == whole
 
 
 def test_what_fits_is_kept_where_nothing_comes_nearer():
@@ -123,46 +123,36 @@ def test_what_fits_is_kept_where_nothing_comes_nearer():
     assert module._within(1000, too_much, lambda dearer: fits if dearer > 1 else too_much) == fits
 
 
-def test_what_brings_less_than_gaussians_would_is_none(monkeypatch):
-    """What is cheap enough for a low SLOPE takes most of the bits here, or more than there are."""
+def test_a_residual_leaves_gaussians_their_share():
     rng = np.random.default_rng(3)
     rough = flashing() + rng.normal(0, 0.02, (COUNT, HEIGHT, WIDTH, 3)).astype(np.float32)
-    found, gained = fit_residual(rough, BITS, HEADER)
-    assert gained > -10 * module.LEAST_SHORT * np.log10(1 - bits_of(found) / BITS)
     for slope in (0.2, 0.05, 0.01):
-        monkeypatch.setattr(module, "SLOPE", slope)
-        assert fit_residual(rough, BITS, HEADER) == (None, 0.0)
-    assert fit_residual(rough, BITS, HEADER, most=BITS / 5)[0] is not None
+        found, _ = fit_residual(rough, BITS, HEADER, slope)
+        assert 0.9 * module.MOST_SHARE * BITS < bits_of(found) <= module.MOST_SHARE * BITS
+    assert bits_of(fit_residual(rough, BITS, HEADER, 0.01, most=0.6 * BITS)[0]) > 0.5 * BITS
 
 
-@pytest.mark.parametrize("which", ["LEAST_SHORT", "LEAST_LONG"])
-def test_what_it_has_to_bring_depends_on_how_long_groups_are(monkeypatch, which):
-    frames = fit_residual(flashing(), BITS, HEADER)[0].frames
-    monkeypatch.setattr(module, which, 100.0)
-    monkeypatch.setattr(module, "LONG", frames)
-    assert (fit_residual(flashing(), BITS, HEADER)[0] is None) == (which == "LEAST_LONG")
-    monkeypatch.setattr(module, "LONG", frames + 1)
-    assert (fit_residual(flashing(), BITS, HEADER)[0] is None) == (which == "LEAST_SHORT")
+@pytest.mark.parametrize(("missing", "slopes"), [(lasting, (0.36, 0.65)), (flashing, (0.37, 1.25))])
+def test_bits_are_as_dear_as_gaussians_make_them(missing, slopes):
+    """The more the Gaussians bring that bring least, the less a residual gets, above all where nothing lasts."""
+    wanted = missing()
+    error = float(np.square(wanted).sum()) / COUNT
+    found = [slope_beside(wanted, BITS, lost * error) for lost in (0.0, 0.17, 1.0, 1e3)]
+    assert found == pytest.approx([module.LEAST_SLOPE, *slopes, module.MOST_SLOPE], abs=0.01)
 
 
-def test_what_made_room_for_a_residual_keeps_it(monkeypatch):
-    """Where one that is new would bring too little, but not where it takes more bits than there are."""
-    rng = np.random.default_rng(3)
-    rough = flashing() + rng.normal(0, 0.02, (COUNT, HEIGHT, WIDTH, 3)).astype(np.float32)
-    monkeypatch.setattr(module, "SLOPE", 0.2)
-    kept, _ = fit_residual(rough, BITS, HEADER, had=True)
-    assert 0 < bits_of(kept) < BITS
-    monkeypatch.setattr(module, "SLOPE", 0.05)
-    assert fit_residual(rough, BITS, HEADER, had=True) == (None, 0.0)
+def test_nothing_missing_says_nothing_about_bits():
+    assert slope_beside(np.zeros((COUNT, HEIGHT, WIDTH, 3), np.float32), BITS, 1.0) == USUAL
 
 
-def test_a_gop_that_made_room_is_not_asked_again(tmp_path, monkeypatch):
-    """Fitted before compression, in it, and within the bits that are left: `had` from the second time on."""
-    told = []
+def test_a_gop_has_one_slope_and_one_length_of_groups(tmp_path, monkeypatch):
+    """Fitted three times while compression is trained, and at the end within the bits that are left."""
+    told, slopes = [], []
 
-    def spy(missing, bits, header, **how):
-        found = fit_residual(missing, bits, header, **how)
-        told.append((how["had"], how["like"] is not None, how["most"] is not None, found[0] is not None))
+    def spy(missing, bits, header, slope, like, most):
+        found = fit_residual(missing, bits, header, slope, like, most)
+        slopes.append(slope)
+        told.append((like is not None, most is not None, found[0] is not None))
         return found
 
     monkeypatch.setattr(coder, "fit_residual", spy)
@@ -170,4 +160,6 @@ def test_a_gop_that_made_room_is_not_asked_again(tmp_path, monkeypatch):
         (tmp_path / f"{number}.png").write_bytes(png_bytes((picture * 255).clip(0, 255).astype(np.uint8)))
     steps = {"key_iterations": 10, "joint_iterations": 10, "tune_iterations": 10}
     encode(open_video(tmp_path), io.BytesIO(), EncodeOptions(bpp=6.0, detail=False, threads=1, **steps))
-    assert told == [(False, False, False, True), (True, False, False, True), (True, True, True, True)]
+    assert told == [(False, False, True)] * 3 + [(True, True, True)]
+    assert len(set(slopes)) == 1
+    assert module.LEAST_SLOPE <= slopes[0] <= module.MOST_SLOPE

@@ -33,7 +33,7 @@ from gscodec_cli.encoder.home import Home, generator, tensor_of
 from gscodec_cli.encoder.model import CARRIED_LOAD
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
-from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
+from gscodec_cli.encoder.rate import PER_DOUBLING, Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
 from gscodec_cli.encoder.residual import fit_residual, slope_beside
 from gscodec_cli.encoder.residual_cosines import Floats
 from gscodec_cli.encoder.smooth import fit_filter
@@ -41,7 +41,7 @@ from gscodec_cli.encoder.tools import Effort, Tools
 from gscodec_cli.encoder.trainer import Report, Trainer
 from gscodec_cli.metrics.psnr import psnr
 
-TRIES = 3  # trainings of one GoP, where the first misses the PSNR asked for
+TRIES = 4  # trainings of one GoP, where the first ones miss the PSNR asked for
 PER_LOAD = 50.0  # bits of a Gaussian, before any has been counted
 FIELD_BITS = 6.0  # per number
 TABLE_BITS = 6_000.0  # tables of a GoP
@@ -49,6 +49,7 @@ UNRATED_SHARE = 0.43  # of the bits that Gaussians take before compression, at t
 LEAST_GAIN = 0.2  # dB by detail, before compression: where it is less, Gaussians trained on bring more for its bits
 LEAST_SHARE = 0.1  # of the Gaussians, those that bring least: what bits are worth to them
 PIXELS_PER_GAUSSIAN = 100.0  # of a GoP's first guess where no bits are given
+USUAL_BPP, USUAL_PSNR = 0.05, 34.0  # of a first guess where a PSNR is given
 ROUNDED = 16  # Gaussians that a load may be off by
 
 
@@ -141,15 +142,9 @@ class GopEncoder:
 
     def _attempt(self, job: _Job, effort: Effort, report: Report) -> CodedGop:
         """Encode a GoP with one effort."""
-        meter = Meter(partial(self._cost, job), partial(self._psnr, job), self.most)
-        aim = self._aim(meter, job)
-        for left in reversed(range(TRIES)):
-            trainer = self._train(job, effort, aim, report, partial(self._refine, job))
-            self._smooth(job, trainer, aim)
-            if not left or not aim.again(trainer):
-                break
-            if job.reference is None:  # a predicted GoP keeps the steps of the one before
-                self._use_rate(meter.cost(trainer).bits / (self.pixels * len(job.span)))
+        aim = self._aim(Meter(partial(self._cost, job), partial(self._psnr, job), self.most), job)
+        trainer = self._trained(job, effort, aim, report)
+        aim.finish(trainer)
         payload, bits = write_gop(self._record(job, trainer), self.header, job.before)
         self._costs[job.reference is not None] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
         # Read again, as whoever goes on from the file has it.
@@ -157,15 +152,35 @@ class GopEncoder:
         psnrs = tuple(self._decoded_psnrs(record, job.pictures))
         return CodedGop(record, payload, bits, cost, psnrs, aim.worth(bits.total, psnrs), self._rate)
 
+    def _trained(self, job: _Job, effort: Effort, aim: Aim, report: Report) -> Trainer:
+        """Train a GoP as often as its aim wants, and give the best that came of it."""
+        best, most, rate = None, -math.inf, self._rate
+        for left in reversed(range(TRIES)):
+            if isinstance(aim, PsnrAim) and job.reference is None:  # a predicted GoP keeps the steps of the one before
+                self._use_rate(aim.bits / (self.pixels * len(job.span)))
+            trainer = self._train(job, effort, aim, report, partial(self._refine, job, aim))
+            self._smooth(job, trainer, aim)
+            again = left > 0 and aim.again(trainer)
+            if best is None and not again:
+                return trainer
+            worth = aim.worth(self._cost(job, trainer).bits, [self._psnr(job, trainer)])
+            if worth > most:
+                best, most, rate = trainer, worth, self._rate
+            if not again:
+                break
+        assert best is not None
+        self._use_rate(rate)
+        return best
+
     def _train(self, job: _Job, effort: Effort, aim: Aim, report: Report, refine: Refine) -> Trainer:
         model, plan = None, replace(self.plan, effort=effort)
         if job.reference is not None:
             model = predicted_model(job.reference, len(job.frames), self.header, generator(job.seed), job.scene)
         return fit_gop(job.frames, plan, aim, job.seed, report, model, job.scene, refine)
 
-    def _refine(self, job: _Job, trainer: Trainer, *, last: bool = False) -> None:
+    def _refine(self, job: _Job, aim: Aim, trainer: Trainer, *, last: bool = False) -> None:
         """See `fit.Refine`."""
-        tools, allowed = trainer.model.tools, job.allowed
+        tools, allowed = trainer.model.tools, aim.bits
         with_detail = tools.detail and tools.normalised
         if not (with_detail or tools.residual):
             return
@@ -181,7 +196,7 @@ class GopEncoder:
             if last and allowed:
                 most = bits - self._cost(job, trainer).bits
             like = had if last else None
-            trainer.residual, trainer.gained = fit_residual(missing, bits, self.header, trainer.slope, like, most)
+            trainer.residual = fit_residual(missing, bits, self.header, trainer.slope, like, most)
 
     def _slope(self, job: _Job, trainer: Trainer, missing: Floats, bits: float) -> float:
         """The slope of a residual of a GoP that has none yet and takes so many bits."""
@@ -211,7 +226,7 @@ class GopEncoder:
         if trainer.filter is None:
             return
         aim.settle(trainer)
-        if job.allowed and self._cost(job, trainer).bits > job.allowed * (1 + BitsAim.OVER):
+        if aim.bits and self._cost(job, trainer).bits > aim.bits * (1 + BitsAim.OVER):
             trainer.filter = None  # there was too little that could make room for it
 
     def _picture_before(self, reference: Reference | None) -> NDArray | None:
@@ -233,11 +248,13 @@ class GopEncoder:
             return BitsAim(meter, job.allowed, self._guess(predicted))
         if plan.gaussians is not None:
             return CountAim(meter, plan.gaussians)
+        if plan.psnr is not None:
+            known = self._costs.get(predicted) or self._costs.get(not predicted)
+            bits = USUAL_BPP * 2 ** ((plan.psnr - USUAL_PSNR) / PER_DOUBLING) * self.pixels * len(job.span)
+            return PsnrAim(meter, plan.psnr, known.bits if known else bits, self._guess(predicted))
         guess = self.pixels / PIXELS_PER_GAUSSIAN * math.sqrt(len(job.span) / 32)
         if predicted in self._costs:
             guess = self._costs[predicted].load
-        if plan.psnr is not None:
-            return PsnrAim(meter, plan.psnr, guess)
         if plan.quality is not None:
             return SlopeAim(meter, guess, self._guess(predicted).per_load)
         return CountAim(meter, math.ceil(PROFILES[plan.profile].gaussians * self.pixels / (1280 * 640)))

@@ -21,9 +21,7 @@ TRAINED_SHARE = 0.7  # of a Gaussian's bits that is left once the rate is traine
 LEAST = 4.0  # load of a GoP
 ROUNDS = 4  # of dropping or adding Gaussians to meet a target
 TRIM_MOST = 0.3  # of the Gaussians that may go without more training
-# PSNR for e times the Gaussians, and for a share 1/e of them: both on the safe side.
-DB_GAINED, DB_LOST = 2.0, 4.0
-RESIDUAL = 0.7  # dB that a residual brings, about, before there is one
+DB_LOST = 4.0  # with a share 1/e of the Gaussians, on the safe side
 PER_DOUBLING = 2.0  # dB that twice the bits bring, about
 MISSED = 10.0  # a dB below the one that is asked for counts as much as so many dB
 
@@ -77,9 +75,17 @@ class Aim(ABC):
     def settle(self, trainer: Trainer) -> None:  # noqa: B027 - an aim without a target has nothing to correct
         """Correct a trained GoP by what it really takes."""
 
+    @property
+    def bits(self) -> float | None:
+        """Coded bits that the GoP should take, None if that is open."""
+        return None
+
     def again(self, trainer: Trainer) -> bool:
         """Whether the GoP should be trained anew, with what has been learnt from this time."""
         return False
+
+    def finish(self, trainer: Trainer) -> None:  # noqa: B027 - most aims are met once settled
+        """Correct a GoP that is not trained anew."""
 
     def worth(self, bits: int, psnrs: Sequence[float]) -> float:
         """What a GoP of so many bits is worth whose decoded frames have these PSNRs in dB."""
@@ -117,6 +123,10 @@ class BitsAim(Aim):
         super().__init__(meter)
         self.allowed, self.guess = allowed, guess
 
+    @property
+    def bits(self) -> float:
+        return self.allowed
+
     def start(self) -> float:
         return self._within((self.allowed - self.guess.fixed) / self.guess.per_load)
 
@@ -138,57 +148,56 @@ class BitsAim(Aim):
         _trim(trainer, lambda: self.meter.cost(trainer).bits / self.allowed - 1, -self.TRIMMED, self.OVER)
 
 
-class PsnrAim(Aim):
-    """A PSNR of the decoded frames in dB, met within 0.05 dB where it can be."""
+class PsnrAim(BitsAim):
+    """A PSNR of the decoded frames in dB, met within 0.05 dB where it can be.
 
-    MARGIN = 0.4  # dB that quantisation costs
-    SURPLUS = 0.15  # dB aimed at too high, once too little was reached
+    Tries bits: `allowed` at first, then what was reached says more. Gaussians, detail and residual share them as they
+    do where bits are asked for.
+    """
+
+    SURPLUS = 0.15  # dB aimed at too high, once the first bits were wrong: what is too good can be trimmed
+    MUCH = 0.4  # dB that are trimmed at the most
     NEAR = 0.05
 
-    def __init__(self, meter: Meter, psnr: float, guess: float) -> None:
-        super().__init__(meter)
-        self.psnr, self.guess, self.least = psnr, guess, 0.0
-
-    def start(self) -> float:
-        return self._within(self.guess)
-
-    def grow(self, trainer: Trainer) -> float:
-        # A round of births comes early: training alone still brings about a dB.
-        to_come = 1.0 + RESIDUAL * trainer.plan.tools.residual
-        return max(self.least, self._toward(trainer, self.psnr + self.MARGIN - to_come, trainer.psnr()))
-
-    def keep(self, trainer: Trainer) -> float:
-        wanted = max(self.least, self._toward(trainer, self.psnr + self.MARGIN - trainer.gained, trainer.psnr()))
-        return min(wanted, trainer.model.load)
-
-    def settle(self, trainer: Trainer) -> None:
-        least = 0.0
-        for _ in range(ROUNDS):
-            load, found = trainer.model.load, self.meter.psnr(trainer)
-            wanted = max(least, self._toward(trainer, self.psnr + self.NEAR, found))
-            if found - self.psnr < 0.5 or wanted > 0.995 * load:
-                break
-            before = trainer.model.state()
-            shrink(trainer, wanted)
-            if self.meter.psnr(trainer) < self.psnr - self.NEAR:
-                trainer.model.restore(before)  # too many went
-                least = math.sqrt(wanted * load)
-        _trim(trainer, lambda: self.meter.psnr(trainer) - self.psnr, -self.NEAR / 2, self.NEAR, rather_more=True)
+    def __init__(self, meter: Meter, psnr: float, allowed: float, guess: Cost) -> None:
+        super().__init__(meter, allowed, guess)
+        self.psnr = psnr
+        self._tried: list[tuple[float, float]] = []  # PSNR, log2 of bits
 
     def again(self, trainer: Trainer) -> bool:
-        found, load = self.meter.psnr(trainer), trainer.model.load
-        self.guess = self._within(load * min(math.exp((self.psnr + self.SURPLUS - found) / DB_GAINED), 4.0))
-        self.least = self.guess
-        # Gaussians added to a trained GoP never get as good as those that were there from the start.
-        return found < self.psnr - 2 * self.NEAR and self.guess > 1.02 * load
+        cost, found = self.meter.cost(trainer), self.meter.psnr(trainer)
+        missing = self.psnr - found
+        if -self.MUCH < missing < 2 * self.NEAR or cost.load == (self.meter.most if missing > 0 else LEAST):
+            return False
+        self._tried.append((found, math.log2(cost.bits)))
+        self.guess = cost
+        self.allowed = 2 ** self._wanted(self.psnr + self.SURPLUS)
+        return True
+
+    def finish(self, trainer: Trainer) -> None:
+        for _ in range(ROUNDS):
+            excess, before = self.meter.psnr(trainer) - self.psnr, trainer.model.state()
+            if excess < self.MUCH or trainer.model.load <= LEAST:
+                break
+            shrink(trainer, self._within(trainer.model.load * math.exp(-excess / DB_LOST)))
+            if self.meter.psnr(trainer) < self.psnr - self.NEAR:
+                trainer.model.restore(before)  # too many went
+                break
+        _trim(trainer, lambda: self.meter.psnr(trainer) - self.psnr, -self.NEAR / 2, self.NEAR, rather_more=True)
 
     def worth(self, bits: int, psnrs: Sequence[float]) -> float:
         missing = max(0.0, self.psnr - self.NEAR - sum(psnrs) / len(psnrs))
         return worth(bits, [self.psnr]) - MISSED * missing  # more than was asked for is worth nothing
 
-    def _toward(self, trainer: Trainer, wanted: float, found: float) -> float:
-        change = math.exp((wanted - found) / (DB_GAINED if wanted > found else DB_LOST))
-        return self._within(trainer.model.load * min(max(change, 0.4), 2.5))
+    def _wanted(self, psnr: float) -> float:
+        """log2 of the bits for this PSNR: between what was tried on both sides of it, or beyond what came nearest."""
+        less = max((tried for tried in self._tried if tried[0] < psnr), default=None)
+        more = min((tried for tried in self._tried if tried[0] >= psnr), default=None)
+        if less and more:
+            return less[1] + (psnr - less[0]) / (more[0] - less[0]) * (more[1] - less[1])
+        nearest = less or more
+        assert nearest is not None
+        return nearest[1] + (psnr - nearest[0]) / PER_DOUBLING
 
 
 class SlopeAim(Aim):

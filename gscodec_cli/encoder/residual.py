@@ -67,8 +67,8 @@ def fit_residual(
     slope: float,
     like: ResidualData | None = None,
     most: float | None = None,
-) -> tuple[ResidualData | None, float]:
-    """What of the `missing` [T, H, W, 3] RGB is worth its bits, None if nothing is, and by how many dB that is less.
+) -> ResidualData | None:
+    """What of the `missing` [T, H, W, 3] RGB is worth its bits, None if nothing is.
 
     Each coefficient takes more of the error away than its bits are worth at `slope`, see `slope_beside`. bits: what the
     whole GoP takes. like: has groups of as many frames; else those that gain most are chosen. most: bits that it takes,
@@ -76,7 +76,7 @@ def fit_residual(
     """
     error, count = _error(missing), len(missing)
     if error == 0 or (most is not None and most <= 0):
-        return None, 0.0
+        return None
     worth = slope * error / bits  # squared error
     least = STEP * math.sqrt(worth * (1.0 if most is None else CHEAPEST))
 
@@ -100,7 +100,7 @@ def fit_residual(
         found = _within(most, found, code)
     elif most is None and found.bits > MOST_SHARE * bits:
         found = _within(MOST_SHARE * bits, found, code)
-    return found.residual, 10 * math.log10(error / max(error - found.gain, 1e-9 * error))
+    return found.residual
 
 
 def _error(missing: Floats) -> float:

@@ -87,7 +87,6 @@ class Trainer:
         self.detail: DetailData | None = None  # what `frames` are without
         self.residual: ResidualData | None = None  # what is added to what is trained
         self.filter: FilterData | None = None  # what all of that goes through
-        self.gained = 0.0  # dB by the residual
         self.slope: float | None = None  # with which it is chosen, see `residual.slope_beside`
         self.compression = Compression(model, generator) if model.carried else None
         self.rated = False  # trained with the rate of everything that is coded

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import io
+import math
 
 import pytest
 
 from gscodec_cli.encoder import EncodeOptions, EncodeResult, encode
 from gscodec_cli.encoder.options import resolve
 from gscodec_cli.encoder.presets import PRESETS, PROFILES
-from gscodec_cli.encoder.rate import CountAim, Meter, PsnrAim
+from gscodec_cli.encoder.rate import Cost, CountAim, Meter, PsnrAim
 from gscodec_cli.encoder.tools import Effort
 from gscodec_cli.video.reader import open_video
 
@@ -65,8 +66,21 @@ def test_more_effort_that_brings_more_is_kept_and_predicted_from(disc_clip, monk
 
 
 def test_fewer_bits_are_worth_more_where_the_picture_is_as_good_as_asked_for():
-    aim = PsnrAim(METER, 30.0, 10.0)
+    aim = PsnrAim(METER, 30.0, 1000.0, Cost(1000, 500, 10.0))
     assert aim.worth(1000, [30.0]) == aim.worth(1000, [30.5]) > aim.worth(1100, [31.0])
     assert aim.worth(1000, [29.9, 30.0]) > aim.worth(500, [29.5])
     count = CountAim(METER, 10)
     assert count.worth(1000, [30.0]) == count.worth(2000, [31.5, 32.5])
+
+
+def test_bits_for_a_psnr_are_looked_for_between_those_that_were_tried():
+    aim = PsnrAim(METER, 30.0, 1000.0, Cost(1000, 500, 10.0))
+    reached = iter([(1024, 25.0), (65536, 45.0), (4096, 29.0), (8192, 30.05)])
+    aim.meter = Meter(lambda _: Cost(now[0], 0, 10.0), lambda _: now[1], 100.0)
+    asked = []
+    for now in reached:
+        if not aim.again(None):
+            break
+        asked.append(math.log2(aim.bits / now[0]))
+    assert asked == pytest.approx([5.15 / 2, 5.15 / 20 * 6 - 6, 1.15 / 16 * 4])
+    assert now == (8192, 30.05)

@@ -195,8 +195,16 @@ def test_a_psnr_is_met_or_said_to_be_missed(disc_clip):
     _, result = _encode(disc_clip, gaussians=None, psnr=27.0, joint_iterations=200)
     assert result.psnr == pytest.approx(27.0, abs=0.1) or "nearest" in result.notes[0]
     assert result.psnr > 26.5
-    _, least = _encode(disc_clip, gaussians=None, psnr=59.0)
-    assert "asked for 59 dB" in least.notes[0]
+    _, good = _encode(disc_clip, gaussians=None, psnr=59.0)  # the first training stays the best
+    assert good.psnr == pytest.approx(59.0, abs=0.1)
+    _, two = _encode(disc_clip, gaussians=None, psnr=59.0, gop=4)  # the second GoP is predicted from what stayed
+    assert two.psnr == pytest.approx(59.0, abs=0.1) or "asked for 59 dB" in two.notes[0]
+    assert two.gops == 2
+    assert two.psnr > 57
+    steps = dict.fromkeys(("key_iterations", "joint_iterations", "tune_iterations"), 1)
+    _, least = _encode(disc_clip, gaussians=None, psnr=60.0, **steps)
+    assert least.psnr < 59
+    assert "asked for 60 dB" in least.notes[0]
 
 
 def test_a_better_quality_takes_more_bits_and_shows_it(disc_clip):

@@ -23,7 +23,7 @@ USUAL = 0.5  # share of the error by which it falls for a share of the bits, whe
 # That of a residual, from that of the Gaussians that bring least: in short groups and in those of LONG frames and more,
 # and its bounds. See docs/decisions/025.
 SHORT_SLOPE, LONG_SLOPE, LONG = 2.2, 0.65, 8
-LEAST_SLOPE, MOST_SLOPE = 0.3, 1.25
+LEAST_SLOPE, MOST_SLOPE = 0.3, 0.8
 MOST_SHARE = 0.4  # of a GoP's bits: Gaussians that few are left of do not hold the picture together
 COEFFICIENT_BITS = 7.0  # of one other than 0, where group lengths are compared
 LENGTHS = (1, 3, 9)  # frames of a group, about, that are tried besides the whole GoP

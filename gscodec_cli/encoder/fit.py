@@ -32,7 +32,8 @@ REPLACED = 0.15  # share of the Gaussians that every round of births replaces, t
 CORRECTION = 0.1  # of the compression stage, after Gaussians were dropped or added to meet a target
 # Of the compression stage: where Gaussians go, and how many times as many as are wanted stay, since the bits of each
 # still get fewer. From SHARED on detail, residual and Gaussians share the bits, for the last time at REFINED.
-NOISY, SHARED, REFINED = ((0.2, 1.1), (0.35, 1.05), (0.7, 1.0)), 0.35, 0.82
+SHARED, REFINED = 0.35, 0.82
+NOISY = (0.2, 1.1), (SHARED, 1.05), (0.7, 1.0)
 BIRTH_SHARE = 0.4  # of the Gaussians that are kept for births, where the profile has them
 
 
@@ -164,15 +165,15 @@ def _train_compressed(trainer: Trainer, aim: Aim, refine: Refine) -> None:
     steps, done = plan.effort.tune_iterations, 0
     noise, rounding = (Stage("compression", steps, TUNE_RATE, 0.05, coding) for coding in (Coding.NOISE, Coding.ROUND))
     for share, loose in NOISY if plan.tools.energy_colour else ():
-        trainer.run(noise, done, round(steps * share))
-        done = round(steps * share)
+        begun, done = done, round(steps * share)
+        trainer.run(noise, begun, done)
         if share == SHARED or (share > SHARED and trainer.refined):
             refine(trainer)
         if plan.tools.spare:
             trainer.drop(aim.keep(trainer) * loose)
     if trainer.refined:
-        trainer.run(rounding, done, round(steps * REFINED))
-        done = round(steps * REFINED)
+        begun, done = done, round(steps * REFINED)
+        trainer.run(rounding, begun, done)
         refine(trainer)
         trainer.drop(aim.keep(trainer))
     trainer.run(rounding, done, steps)

@@ -190,11 +190,10 @@ class GopEncoder:
         if with_detail:
             self._refine_detail(job, trainer, frames, now, bits, last)
         if tools.residual and trainer.rated and (had or not last):
-            missing, most = left_by(frames, trainer.detail), None
+            missing = left_by(frames, trainer.detail)
             if trainer.slope is None:
                 trainer.slope = self._slope(job, trainer, missing, bits)
-            if last and allowed:
-                most = bits - self._cost(job, trainer).bits
+            most = bits - self._cost(job, trainer).bits if last and allowed else None
             like = had if last else None
             trainer.residual = fit_residual(missing, bits, self.header, trainer.slope, like, most)
 
@@ -249,7 +248,7 @@ class GopEncoder:
         if plan.gaussians is not None:
             return CountAim(meter, plan.gaussians)
         if plan.psnr is not None:
-            known = self._costs.get(predicted) or self._costs.get(not predicted)
+            known = self._known(predicted)
             bits = USUAL_BPP * 2 ** ((plan.psnr - USUAL_PSNR) / PER_DOUBLING) * self.pixels * len(job.span)
             return PsnrAim(meter, plan.psnr, known.bits if known else bits, self._guess(predicted))
         guess = self.pixels / PIXELS_PER_GAUSSIAN * math.sqrt(len(job.span) / 32)
@@ -260,10 +259,13 @@ class GopEncoder:
         return CountAim(meter, math.ceil(PROFILES[plan.profile].gaussians * self.pixels / (1280 * 640)))
 
     def _guess(self, predicted: bool) -> Cost:
-        """What a GoP takes, from the last one of its kind, else of the other kind, else from typical files."""
+        """What a GoP takes, as far as that is known, else from typical files."""
         fixed = TABLE_BITS + FIELD_BITS * field_numbers(self.plan.tools)
-        known = self._costs.get(predicted) or self._costs.get(not predicted)
-        return known or Cost(round(fixed + 1000 * PER_LOAD), round(fixed), 1000.0)
+        return self._known(predicted) or Cost(round(fixed + 1000 * PER_LOAD), round(fixed), 1000.0)
+
+    def _known(self, predicted: bool) -> Cost | None:
+        """What the last GoP took of its kind, else of the other kind."""
+        return self._costs.get(predicted) or self._costs.get(not predicted)
 
     def _record(self, job: _Job, trainer: Trainer) -> GopRecord:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)

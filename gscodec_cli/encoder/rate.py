@@ -55,7 +55,9 @@ class Meter:
 
 
 class Aim(ABC):
-    """What one GoP is trained towards."""
+    """What one GoP is trained towards. bits: coded, that it should take; None if that is open."""
+
+    bits: float | None = None
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
@@ -74,11 +76,6 @@ class Aim(ABC):
 
     def settle(self, trainer: Trainer) -> None:  # noqa: B027 - an aim without a target has nothing to correct
         """Correct a trained GoP by what it really takes."""
-
-    @property
-    def bits(self) -> float | None:
-        """Coded bits that the GoP should take, None if that is open."""
-        return None
 
     def again(self, trainer: Trainer) -> bool:
         """Whether the GoP should be trained anew, with what has been learnt from this time."""
@@ -107,7 +104,7 @@ class CountAim(Aim):
 
 
 class BitsAim(Aim):
-    """Coded bits of a GoP: at most `allowed` * 1.003, and 1 % less at the least where that can be reached.
+    """Coded bits of a GoP: at most `bits` * 1.003, and 1 % less at the least where that can be reached.
 
     `guess` is what a GoP like this one took: its `per_load` and `fixed` bits.
     """
@@ -119,16 +116,13 @@ class BitsAim(Aim):
     FAR = 0.006
     TRIMMED = 0.001  # below the target at most, once trimmed
 
-    def __init__(self, meter: Meter, allowed: float, guess: Cost) -> None:
+    def __init__(self, meter: Meter, bits: float, guess: Cost) -> None:
         super().__init__(meter)
-        self.allowed, self.guess = allowed, guess
-
-    @property
-    def bits(self) -> float:
-        return self.allowed
+        self.bits: float = bits
+        self.guess = guess
 
     def start(self) -> float:
-        return self._within((self.allowed - self.guess.fixed) / self.guess.per_load)
+        return self._within((self.bits - self.guess.fixed) / self.guess.per_load)
 
     def grow(self, trainer: Trainer) -> float:
         return min(self.keep(trainer), 1.6 * self.start())
@@ -136,22 +130,22 @@ class BitsAim(Aim):
     def keep(self, trainer: Trainer) -> float:
         cost = self.meter.cost(trainer)
         trained = 1.0 if trainer.rated else TRAINED_SHARE
-        return self._within((self.allowed * (1 + self.ABOVE) - cost.fixed) / (cost.per_load * trained))
+        return self._within((self.bits * (1 + self.ABOVE) - cost.fixed) / (cost.per_load * trained))
 
     def settle(self, trainer: Trainer) -> None:
         for _ in range(ROUNDS):
             cost = self.meter.cost(trainer)
-            wanted = self._within(cost.load + (self.allowed * (1 + self.ABOVE) - cost.bits) / cost.per_load)
-            if -self.UNDER < cost.bits / self.allowed - 1 < self.FAR or abs(wanted / cost.load - 1) < 0.002:
+            wanted = self._within(cost.load + (self.bits * (1 + self.ABOVE) - cost.bits) / cost.per_load)
+            if -self.UNDER < cost.bits / self.bits - 1 < self.FAR or abs(wanted / cost.load - 1) < 0.002:
                 break
             shrink(trainer, wanted) if wanted < cost.load else extend(trainer, wanted)
-        _trim(trainer, lambda: self.meter.cost(trainer).bits / self.allowed - 1, -self.TRIMMED, self.OVER)
+        _trim(trainer, lambda: self.meter.cost(trainer).bits / self.bits - 1, -self.TRIMMED, self.OVER)
 
 
 class PsnrAim(BitsAim):
     """A PSNR of the decoded frames in dB, met within 0.05 dB where it can be.
 
-    Tries bits: `allowed` at first, then what was reached says more. Gaussians, detail and residual share them as they
+    Tries bits: `bits` at first, then what was reached says more. Gaussians, detail and residual share them as they
     do where bits are asked for.
     """
 
@@ -159,8 +153,8 @@ class PsnrAim(BitsAim):
     MUCH = 0.4  # dB that are trimmed at the most
     NEAR = 0.05
 
-    def __init__(self, meter: Meter, psnr: float, allowed: float, guess: Cost) -> None:
-        super().__init__(meter, allowed, guess)
+    def __init__(self, meter: Meter, psnr: float, bits: float, guess: Cost) -> None:
+        super().__init__(meter, bits, guess)
         self.psnr = psnr
         self._tried: list[tuple[float, float]] = []  # PSNR, log2 of bits
 
@@ -171,7 +165,7 @@ class PsnrAim(BitsAim):
             return False
         self._tried.append((found, math.log2(cost.bits)))
         self.guess = cost
-        self.allowed = 2 ** self._wanted(self.psnr + self.SURPLUS)
+        self.bits = 2 ** self._wanted(self.psnr + self.SURPLUS)
         return True
 
     def finish(self, trainer: Trainer) -> None:

@@ -144,7 +144,7 @@ def test_nothing_missing_says_nothing_about_bits():
     assert slope_beside(np.zeros((COUNT, HEIGHT, WIDTH, 3), np.float32), BITS, 1.0) == USUAL
 
 
-def test_a_gop_has_one_slope_and_one_length_of_groups(tmp_path, monkeypatch):
+def test_a_gop_has_one_slope_from_the_middle_of_compression_on(tmp_path, monkeypatch):
     """Fitted three times while compression is trained, and at the end within the bits that are left."""
     told, slopes = [], []
 

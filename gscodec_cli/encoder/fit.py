@@ -55,12 +55,13 @@ def fit_gop(
     predicted: GopModel | None,
     scene: Scene | None,
     refine: Refine,
-) -> Trainer:
+) -> Trainer | None:
     """Fit Gaussians to frames [T, 3, H, W] uint8 or uint16 and train them through quantisation.
 
     As many as `aim` asks for. `predicted`: what the GoP before leaves, for a GoP that is predicted from it.
     `scene`: how the picture moves, where that is known. `refine`: gives what is trained a new detail.
-    Returns the trainer, whose `compression` is ready for `export`. `report` is called every ten steps.
+    Returns the trainer, whose `compression` is ready for `export`; None where the aim wants to begin anew. `report` is
+    called every ten steps.
     """
     torch.manual_seed(seed)
     plan = replace(plan, effort=plan.effort.for_gop(len(frames)))
@@ -76,6 +77,8 @@ def fit_gop(
     if scene is not None and scene.camera is not None:
         trainer.take_camera(scene.camera)
     _train_jointly(trainer, aim)
+    if not aim.learn(trainer):
+        return None
     refine(trainer)
     trainer.drop(aim.keep(trainer))
     _train_compressed(trainer, aim, refine)
@@ -167,6 +170,8 @@ def _train_compressed(trainer: Trainer, aim: Aim, refine: Refine) -> None:
     for share, loose in NOISY if plan.tools.energy_colour else ():
         begun, done = done, round(steps * share)
         trainer.run(noise, begun, done)
+        if share < SHARED:
+            aim.learn(trainer)
         if share == SHARED or (share > SHARED and trainer.refined):
             refine(trainer)
         if plan.tools.spare:

@@ -27,13 +27,13 @@ from gscodec_cli.encoder.carry import Reference, predicted_model, reference_of
 from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.detail import Frames, detail_bits, first_detail, fit_detail, left_by, without_detail
 from gscodec_cli.encoder.export import export_gop
-from gscodec_cli.encoder.fit import Refine, fit_gop
+from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.hash_field import new_field
 from gscodec_cli.encoder.home import Home, generator, tensor_of
 from gscodec_cli.encoder.model import CARRIED_LOAD
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.presets import PROFILES
-from gscodec_cli.encoder.rate import PER_DOUBLING, Aim, BitsAim, Cost, CountAim, Meter, PsnrAim, SlopeAim
+from gscodec_cli.encoder.rate import Aim, BitsAim, Cost, CountAim, Meter, OpenAim, PsnrAim, QualityAim
 from gscodec_cli.encoder.residual import fit_residual, slope_beside
 from gscodec_cli.encoder.residual_cosines import Floats
 from gscodec_cli.encoder.smooth import fit_filter
@@ -41,15 +41,12 @@ from gscodec_cli.encoder.tools import Effort, Tools
 from gscodec_cli.encoder.trainer import Report, Trainer
 from gscodec_cli.metrics.psnr import psnr
 
-TRIES = 4  # trainings of one GoP, where the first ones miss the PSNR asked for
 PER_LOAD = 50.0  # bits of a Gaussian, before any has been counted
 FIELD_BITS = 6.0  # per number
 TABLE_BITS = 6_000.0  # tables of a GoP
 UNRATED_SHARE = 0.43  # of the bits that Gaussians take before compression, at the end
 LEAST_GAIN = 0.2  # dB by detail, before compression: where it is less, Gaussians trained on bring more for its bits
 LEAST_SHARE = 0.1  # of the Gaussians, those that bring least: what bits are worth to them
-PIXELS_PER_GAUSSIAN = 100.0  # of a GoP's first guess where no bits are given
-USUAL_BPP, USUAL_PSNR = 0.05, 34.0  # of a first guess where a PSNR is given
 ROUNDED = 16  # Gaussians that a load may be off by
 
 
@@ -78,6 +75,11 @@ class _Job:
     allowed: float | None
     reference: Reference | None
     scene: Scene | None
+
+    @property
+    def samples(self) -> int:
+        """Pixels of all its frames."""
+        return self.pictures[..., 0].size
 
     @property
     def before(self) -> GopRecord | None:
@@ -144,7 +146,7 @@ class GopEncoder:
         """Encode a GoP with one effort."""
         aim = self._aim(Meter(partial(self._cost, job), partial(self._psnr, job), self.most), job)
         trainer = self._trained(job, effort, aim, report)
-        aim.finish(trainer)
+        aim.finish(trainer, partial(self._refine, job, aim))
         payload, bits = write_gop(self._record(job, trainer), self.header, job.before)
         self._costs[job.reference is not None] = cost = Cost(bits.total, bits.fixed, trainer.model.load)
         # Read again, as whoever goes on from the file has it.
@@ -155,28 +157,31 @@ class GopEncoder:
     def _trained(self, job: _Job, effort: Effort, aim: Aim, report: Report) -> Trainer:
         """Train a GoP as often as its aim wants, and give the best that came of it."""
         best, most, rate = None, -math.inf, self._rate
-        for left in reversed(range(TRIES)):
-            if isinstance(aim, PsnrAim) and job.reference is None:  # a predicted GoP keeps the steps of the one before
-                self._use_rate(aim.bits / (self.pixels * len(job.span)))
-            trainer = self._train(job, effort, aim, report, partial(self._refine, job, aim))
-            self._smooth(job, trainer, aim)
-            again = left > 0 and aim.again(trainer)
-            if best is None and not again:
+        for left in reversed(range(self.plan.tries)):
+            trainer = self._train(job, effort, aim, report)
+            if not isinstance(aim, OpenAim):
                 return trainer
-            worth = aim.worth(self._cost(job, trainer).bits, [self._psnr(job, trainer)])
+            cost, found = self._cost(job, trainer), self._psnr(job, trainer)
+            worth = aim.worth(cost.bits, [found])
             if worth > most:
                 best, most, rate = trainer, worth, self._rate
-            if not again:
+            if not (left and aim.again(cost, found)):
                 break
         assert best is not None
         self._use_rate(rate)
         return best
 
-    def _train(self, job: _Job, effort: Effort, aim: Aim, report: Report, refine: Refine) -> Trainer:
-        model, plan = None, replace(self.plan, effort=effort)
-        if job.reference is not None:
-            model = predicted_model(job.reference, len(job.frames), self.header, generator(job.seed), job.scene)
-        return fit_gop(job.frames, plan, aim, job.seed, report, model, job.scene, refine)
+    def _train(self, job: _Job, effort: Effort, aim: Aim, report: Report) -> Trainer:
+        trainer = None
+        while trainer is None:
+            if isinstance(aim, OpenAim) and job.reference is None:  # else it keeps the steps of the GoP before
+                self._use_rate(aim.bits / job.samples)
+            model, plan, refine = None, replace(self.plan, effort=effort), partial(self._refine, job, aim)
+            if job.reference is not None:
+                model = predicted_model(job.reference, len(job.frames), self.header, generator(job.seed), job.scene)
+            trainer = fit_gop(job.frames, plan, aim, job.seed, report, model, job.scene, refine)
+        self._smooth(job, trainer, aim)
+        return trainer
 
     def _refine(self, job: _Job, aim: Aim, trainer: Trainer, *, last: bool = False) -> None:
         """See `fit.Refine`."""
@@ -248,14 +253,9 @@ class GopEncoder:
         if plan.gaussians is not None:
             return CountAim(meter, plan.gaussians)
         if plan.psnr is not None:
-            known = self._known(predicted)
-            bits = USUAL_BPP * 2 ** ((plan.psnr - USUAL_PSNR) / PER_DOUBLING) * self.pixels * len(job.span)
-            return PsnrAim(meter, plan.psnr, known.bits if known else bits, self._guess(predicted))
-        guess = self.pixels / PIXELS_PER_GAUSSIAN * math.sqrt(len(job.span) / 32)
-        if predicted in self._costs:
-            guess = self._costs[predicted].load
+            return PsnrAim(meter, plan.psnr, job.samples, self._known(predicted), self._guess(predicted))
         if plan.quality is not None:
-            return SlopeAim(meter, guess, self._guess(predicted).per_load)
+            return QualityAim(meter, plan.quality, job.samples, self._known(predicted), self._guess(predicted))
         return CountAim(meter, math.ceil(PROFILES[plan.profile].gaussians * self.pixels / (1280 * 640)))
 
     def _guess(self, predicted: bool) -> Cost:

@@ -19,6 +19,7 @@ from gscodec_cli.encoder.rate import worth
 USUAL = 64  # frames; a longer GoP is tried where no more is new in it than CALM
 CALM = 8.0  # pictures' worth of new bits
 MOST_SAMPLES = 1 << 27  # pixels of a GoP's frames: what its training holds in memory is bounded
+TRIES = 2  # trainings of a GoP: how good it is for its bits hardly depends on whether it is what was asked for
 MARGIN = 0.1  # dB by which a longer GoP must be better: little effort favours it
 
 MakeTask = Callable[[Division, range, Plan], ChainTask]
@@ -58,7 +59,8 @@ class Trial:
 
     def __init__(self, outline: Outline, lengths: dict[int, list[int]], divisions: dict[int, Division], plan: Plan):
         self._outline, self._lengths, self._divisions = outline, lengths, divisions
-        self.plan = replace(plan, lesser=(), effort=PROFILES[plan.profile].efforts[TRIAL].at_most(plan.effort))
+        effort = PROFILES[plan.profile].efforts[TRIAL].at_most(plan.effort)
+        self.plan = replace(plan, lesser=(), tries=TRIES, effort=effort)
         self._entrants: dict[tuple[int, int], _Entrant] = {}  # by section and length
         self._of: dict[int, _Entrant] = {}  # by the number of a GoP
 

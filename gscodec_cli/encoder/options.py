@@ -140,7 +140,7 @@ class Plan:
 
     Of the goals (bpp, size, bitrate, psnr, quality, gaussians) at most one is not None. gop: frames of a GoP at most.
     longer: what else that may be, where a trial shows that it is better. lesser: efforts with which a GoP is trained
-    too; the best is kept.
+    too; the best is kept. tries: trainings of a GoP with one effort, at most, where a PSNR or a quality is missed.
     """
 
     profile: str
@@ -161,6 +161,7 @@ class Plan:
     lesser: tuple[Effort, ...]
     effort: Effort
     choose_blend: bool
+    tries: int = 4
     own: frozenset[str] = frozenset()  # those of PRECISION that the caller chose
 
     @property
@@ -202,9 +203,6 @@ def resolve(options: EncodeOptions) -> Plan:
     profile = PROFILES[options.profile]
     tools = _tools(options, profile.tools)
     own = frozenset(name for name in PRECISION if getattr(options, name) is not None)
-    quality = _default_quality(options)
-    if quality is not None and not own & OWN_STEPS:
-        tools = replace(tools, amplitude_step=tools.amplitude_step * 2 ** ((quality - QUALITY) / 6))
     alone = options.profile == "main" and tools.rvq  # nothing can be predicted from RVQ colours (C-6.18-2)
     trial, usual = (profile.efforts[name] for name in (TRIAL, options.preset))
     effort = _override(usual, options, {f.name: f.name for f in fields(Effort)})
@@ -220,7 +218,7 @@ def resolve(options: EncodeOptions) -> Plan:
         size=options.size,
         bitrate=options.bitrate,
         psnr=options.psnr,
-        quality=quality,
+        quality=_default_quality(options),
         threads=options.threads,
         seed=options.seed,
         step_frames=options.step_frames or 1,

@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What a GoP is trained towards: so many Gaussians, so many coded bits, a PSNR, or a constant slope of rate and
-distortion.
+"""What a GoP is trained towards: so many Gaussians, so many coded bits, a PSNR, or a constant quality.
 
 An `Aim` is asked wherever Gaussians may be added or dropped, and settles the GoP at its end on bits that were really
 counted. Loads are numbers of Gaussians in which one that is carried over from the GoP before counts less
@@ -14,8 +13,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from gscodec_cli.encoder.fit import extend, shrink
-from gscodec_cli.encoder.trainer import Trainer
+from gscodec_cli.encoder.fit import Refine, extend, shrink
+from gscodec_cli.encoder.trainer import Trainer, decibels
 
 TRAINED_SHARE = 0.7  # of a Gaussian's bits that is left once the rate is trained
 LEAST = 4.0  # load of a GoP
@@ -23,6 +22,8 @@ ROUNDS = 4  # of dropping or adding Gaussians to meet a target
 TRIM_MOST = 0.3  # of the Gaussians that may go without more training
 DB_LOST = 4.0  # with a share 1/e of the Gaussians, on the safe side
 PER_DOUBLING = 2.0  # dB that twice the bits bring, about
+USUAL_BPP, USUAL_PSNR = 0.05, 34.0  # of a first guess
+USUAL_QUALITY, USUAL_FIGURE = 26.0, 22.0  # the figure of that quality at one bit per pixel; one better is a dB more
 MISSED = 10.0  # a dB below the one that is asked for counts as much as so many dB
 
 
@@ -70,6 +71,12 @@ class Aim(ABC):
         """Load wanted, asked at every round of births."""
         return self.start()
 
+    def learn(self, trainer: Trainer) -> bool:
+        """See how the training goes, before detail and residual share the bits. Returns whether it is to go on, or
+        rather to begin anew with what has been learnt.
+        """
+        return True
+
     def keep(self, trainer: Trainer) -> float:
         """Load to keep of what has been trained, asked when Gaussians are dropped."""
         return self.start()
@@ -77,11 +84,7 @@ class Aim(ABC):
     def settle(self, trainer: Trainer) -> None:  # noqa: B027 - an aim without a target has nothing to correct
         """Correct a trained GoP by what it really takes."""
 
-    def again(self, trainer: Trainer) -> bool:
-        """Whether the GoP should be trained anew, with what has been learnt from this time."""
-        return False
-
-    def finish(self, trainer: Trainer) -> None:  # noqa: B027 - most aims are met once settled
+    def finish(self, trainer: Trainer, refine: Refine) -> None:  # noqa: B027 - most aims are met once settled
         """Correct a GoP that is not trained anew."""
 
     def worth(self, bits: int, psnrs: Sequence[float]) -> float:
@@ -142,80 +145,123 @@ class BitsAim(Aim):
         _trim(trainer, lambda: self.meter.cost(trainer).bits / self.bits - 1, -self.TRIMMED, self.OVER)
 
 
-class PsnrAim(BitsAim):
-    """A PSNR of the decoded frames in dB, met within 0.05 dB where it can be.
+class OpenAim(BitsAim):
+    """A figure that grows with the bits, whatever bits that takes: `bits` at first, then what was reached says more.
 
-    Tries bits: `bits` at first, then what was reached says more. Gaussians, detail and residual share them as they
-    do where bits are asked for.
+    Gaussians, detail and residual share them as they do where bits are asked for.
     """
 
-    SURPLUS = 0.15  # dB aimed at too high, once the first bits were wrong: what is too good can be trimmed
-    MUCH = 0.4  # dB that are trimmed at the most
-    NEAR = 0.05
+    SURPLUS = 0.0  # aimed at too high, once the first bits were wrong: what is too good can be trimmed
+    BELOW: float  # what it may miss the figure by,
+    ABOVE_IT: float  # or exceed it by, without another training
+    # dB that PSNRs of the training rise by to the end, from where `learn` asks, with USUAL_BPP, and with twice the bits
+    UNRATED, RATED, RISE = -0.5, 0.7, 0.8
+    # Times the bits; where others are needed, training begins anew, once. With 1.3 times as many Gaussians as it began
+    # for a GoP has 0.15 dB less than with what it should have begun with: they are fewer to choose from.
+    FEWEST, MOST = 0.5, 1.2
 
-    def __init__(self, meter: Meter, psnr: float, bits: float, guess: Cost) -> None:
-        super().__init__(meter, bits, guess)
-        self.psnr = psnr
-        self._tried: list[tuple[float, float]] = []  # PSNR, log2 of bits
+    def __init__(self, meter: Meter, wanted: float, pixels: int, known: Cost | None, guess: Cost) -> None:
+        """`wanted`: the figure of a GoP of so many pixels, in all of its frames. known: what one like it took."""
+        self._usual = USUAL_BPP * pixels
+        doublings = (wanted - self.figure(USUAL_PSNR, self._usual)) / self.per_doubling
+        super().__init__(meter, known.bits if known else self._usual * 2**doublings, guess)
+        self.wanted = wanted
+        self._tried: list[tuple[float, float]] = []  # figure, log2 of bits
+        self._renewed = False
 
-    def again(self, trainer: Trainer) -> bool:
-        cost, found = self.meter.cost(trainer), self.meter.psnr(trainer)
-        missing = self.psnr - found
-        if -self.MUCH < missing < 2 * self.NEAR or cost.load == (self.meter.most if missing > 0 else LEAST):
+    @abstractmethod
+    def figure(self, psnr: float, bits: float) -> float:
+        """The figure of a GoP of so many bits, whose PSNR in dB is the mean of its decoded frames'."""
+
+    @property
+    def per_doubling(self) -> float:
+        """By how much twice the bits let the figure grow, about."""
+        return self.figure(PER_DOUBLING, 2.0) - self.figure(0.0, 1.0)
+
+    def learn(self, trainer: Trainer) -> bool:
+        if self._tried:  # what came of a whole training says more
+            return True
+        rate = min(max(math.log2(self.bits / self._usual), -2.0), 2.0)
+        rise = (self.RATED if trainer.rated else self.UNRATED) + self.RISE * rate
+        expected = decibels(float(trainer.mse)) + rise
+        times = 2 ** ((self.wanted - self.figure(expected, self.bits)) / self.per_doubling)
+        if not (trainer.rated or self._renewed or self.FEWEST < times < self.MOST):
+            self._renewed = True
+            self.bits *= times
+            return False
+        self.bits *= min(times, self.MOST)
+        return True
+
+    def again(self, cost: Cost, psnr: float) -> bool:
+        """Whether the GoP, of which this came, should be trained anew, with what has been learnt from it."""
+        found = self.figure(psnr, cost.bits)
+        missing = self.wanted - found
+        if -self.ABOVE_IT < missing < self.BELOW or cost.load == (self.meter.most if missing > 0 else LEAST):
             return False
         self._tried.append((found, math.log2(cost.bits)))
         self.guess = cost
-        self.bits = 2 ** self._wanted(self.psnr + self.SURPLUS)
+        self.bits = 2 ** self._bits_for(self.wanted + self.SURPLUS)
         return True
 
-    def finish(self, trainer: Trainer) -> None:
-        for _ in range(ROUNDS):
-            excess, before = self.meter.psnr(trainer) - self.psnr, trainer.model.state()
-            if excess < self.MUCH or trainer.model.load <= LEAST:
-                break
-            shrink(trainer, self._within(trainer.model.load * math.exp(-excess / DB_LOST)))
-            if self.meter.psnr(trainer) < self.psnr - self.NEAR:
-                trainer.model.restore(before)  # too many went
-                break
-        _trim(trainer, lambda: self.meter.psnr(trainer) - self.psnr, -self.NEAR / 2, self.NEAR, rather_more=True)
-
-    def worth(self, bits: int, psnrs: Sequence[float]) -> float:
-        missing = max(0.0, self.psnr - self.NEAR - sum(psnrs) / len(psnrs))
-        return worth(bits, [self.psnr]) - MISSED * missing  # more than was asked for is worth nothing
-
-    def _wanted(self, psnr: float) -> float:
-        """log2 of the bits for this PSNR: between what was tried on both sides of it, or beyond what came nearest."""
-        less = max((tried for tried in self._tried if tried[0] < psnr), default=None)
-        more = min((tried for tried in self._tried if tried[0] >= psnr), default=None)
+    def _bits_for(self, figure: float) -> float:
+        """log2 of the bits for it: between what was tried on both sides of it, or beyond what came nearest."""
+        less = max((tried for tried in self._tried if tried[0] < figure), default=None)
+        more = min((tried for tried in self._tried if tried[0] >= figure), default=None)
         if less and more:
-            return less[1] + (psnr - less[0]) / (more[0] - less[0]) * (more[1] - less[1])
+            return less[1] + (figure - less[0]) / (more[0] - less[0]) * (more[1] - less[1])
         nearest = less or more
         assert nearest is not None
-        return nearest[1] + (psnr - nearest[0]) / PER_DOUBLING
+        return nearest[1] + (figure - nearest[0]) / self.per_doubling
 
 
-class SlopeAim(Aim):
-    """Constant quality: every Gaussian that brings more than its bits are worth at the trainer's slope."""
+class PsnrAim(OpenAim):
+    """A PSNR of the decoded frames in dB, met within 0.05 dB where it can be."""
 
-    WORTH = 0.5  # of the estimate of what a Gaussian brings, against the slope: it is an underestimate
+    NEAR = 0.05
+    SURPLUS, BELOW, ABOVE_IT = 0.15, 2 * NEAR, 0.4
 
-    def __init__(self, meter: Meter, guess: float, per_load: float) -> None:
-        super().__init__(meter)
-        self.guess, self.per_load = guess, per_load
+    def figure(self, psnr: float, bits: float) -> float:
+        return psnr
 
-    def start(self) -> float:
-        return self._within(self.guess)
+    def finish(self, trainer: Trainer, refine: Refine) -> None:
+        for _ in range(ROUNDS):
+            excess, before = self.meter.psnr(trainer) - self.wanted, trainer.state()
+            if excess < 2 * self.NEAR or trainer.model.load <= LEAST:
+                break
+            if trainer.residual is not None:
+                self.bits = self.meter.cost(trainer).bits * 2 ** (-excess / PER_DOUBLING)
+                refine(trainer, last=True)
+            else:
+                shrink(trainer, self._within(trainer.model.load * math.exp(-excess / DB_LOST)))
+            if self.meter.psnr(trainer) < self.wanted - self.NEAR:
+                trainer.restore(before)  # too much went
+                break
+        _trim(trainer, lambda: self.meter.psnr(trainer) - self.wanted, -self.NEAR / 2, self.NEAR, rather_more=True)
 
-    def grow(self, trainer: Trainer) -> float:
-        if not trainer.model.load:  # nothing was carried over
-            return self._within(0.0)
-        share = self.keep(trainer) / trainer.model.load
-        return self._within(trainer.model.load * min(max(1 + 2 * (share - 0.6), 0.5), 2.0))
+    def worth(self, bits: int, psnrs: Sequence[float]) -> float:
+        missing = max(0.0, self.wanted - self.NEAR - sum(psnrs) / len(psnrs))
+        return worth(bits, [self.wanted]) - MISSED * missing  # more than was asked for is worth nothing
 
-    def keep(self, trainer: Trainer) -> float:
-        loads = trainer.model.loads()
-        worth = trainer.importance() > self.WORTH * trainer.lmbda * self.per_load * loads
-        return self._within(float(loads[worth].sum()))
+
+class QualityAim(OpenAim):
+    """Constant quality: bits that bring as much wherever they go.
+
+    If PSNR rises by the same for twice the bits in every GoP, a bit more takes from the squared error E of a GoP of B
+    bits what goes with E / B. That is what is wanted, in dB, and what `figure` gives less what is the same for all.
+    """
+
+    BELOW = ABOVE_IT = 1.5  # 0.6 dB of it in PSNR, a quarter of the bits
+
+    def __init__(self, meter: Meter, quality: float, pixels: int, known: Cost | None, guess: Cost) -> None:
+        wanted = USUAL_FIGURE + USUAL_QUALITY - quality + 10 * math.log10(pixels)
+        super().__init__(meter, wanted, pixels, known, guess)
+
+    def figure(self, psnr: float, bits: float) -> float:
+        return psnr + 10 * math.log10(bits)
+
+    def worth(self, bits: int, psnrs: Sequence[float]) -> float:
+        missing = abs(self.wanted - self.figure(sum(psnrs) / len(psnrs), bits))
+        return worth(bits, psnrs) - MISSED * max(0.0, missing - self.BELOW)
 
 
 def _trim(trainer: Trainer, excess: Callable[[], float], low: float, high: float, *, rather_more: bool = False) -> None:

@@ -24,7 +24,7 @@ from gscodec_cli.encoder.compression import Coding, Compression
 from gscodec_cli.encoder.hash_field import FIELD_TENSORS
 from gscodec_cli.encoder.init import ResidualMap, add_gaussians, follow
 from gscodec_cli.encoder.lattice import signed, widest_gap
-from gscodec_cli.encoder.model import GopModel, keep_in_range
+from gscodec_cli.encoder.model import Carried, GopModel, keep_in_range
 from gscodec_cli.encoder.optimiser import Optimiser
 from gscodec_cli.encoder.options import Plan
 from gscodec_cli.encoder.replay import Replays, recorder
@@ -70,6 +70,9 @@ class Stage:
         return self.rate * (self.final + (1 - self.final) * 0.5 * (1 + math.cos(math.pi * step / max(self.steps, 1))))
 
 
+State = tuple[tuple[dict[str, Tensor], Carried | None], Tensor, DetailData | None, ResidualData | None]
+
+
 class Trainer:
     """Optimises a model on frames [T, 3, H, W] uint8 or uint16."""
 
@@ -101,7 +104,7 @@ class Trainer:
         self.rated = self.rated or stage.coding is not Coding.CARRIED
         if self.compression:
             self.compression.prepare(stage.coding)
-        news = News(lambda step, mse: self.report(stage.name, step, stage.steps, _decibels(mse)))
+        news = News(lambda step, mse: self.report(stage.name, step, stage.steps, decibels(mse)))
         for step in self._steps(stage, range(first, last)):
             stop_if_interrupted()
             if step % TOLD == TOLD - 1 or step == last - 1:
@@ -248,6 +251,15 @@ class Trainer:
         """Whether something is drawn besides the Gaussians."""
         return self.detail is not None or self.residual is not None
 
+    def state(self) -> State:
+        """The Gaussians, as far as dropping some changes them, and what is drawn besides, for `restore`."""
+        return self.model.state(), self.frames, self.detail, self.residual
+
+    def restore(self, state: State) -> None:
+        """Go back to a `state`."""
+        model, self.frames, self.detail, self.residual = state
+        self.model.restore(model)
+
     @torch.no_grad()
     def psnr(self) -> float:
         """PSNR of the model as it is, without coding, in dB: the mean over the frames that are probed."""
@@ -255,7 +267,7 @@ class Trainer:
         for index in _spread(len(self.frames)):
             target = self.frames[index]
             loss = self.model.loss(index, self.model.params, target, self.plan.threads)
-            found.append(_decibels(2 * loss.item() / target.numel()))
+            found.append(decibels(2 * loss.item() / target.numel()))
         return sum(found) / len(found)
 
     def drop(self, load: float) -> None:
@@ -282,7 +294,8 @@ def unit_range(frame: Tensor) -> Tensor:
     return frame.float().div_(255 if frame.dtype == torch.uint8 else 65535)
 
 
-def _decibels(mse: float) -> float:
+def decibels(mse: float) -> float:
+    """PSNR in dB of a mean squared error of values in 0..1."""
     return -10 * math.log10(max(mse, 1e-10))
 
 

@@ -5,18 +5,20 @@ from __future__ import annotations
 
 import io
 import math
+from types import SimpleNamespace
 
 import pytest
 
 from gscodec_cli.encoder import EncodeOptions, EncodeResult, encode
 from gscodec_cli.encoder.options import resolve
 from gscodec_cli.encoder.presets import PRESETS, PROFILES
-from gscodec_cli.encoder.rate import Cost, CountAim, Meter, PsnrAim
+from gscodec_cli.encoder.rate import Cost, CountAim, Meter, PsnrAim, QualityAim
 from gscodec_cli.encoder.tools import Effort
 from gscodec_cli.video.reader import open_video
 
 GOOD, BAD = Effort(30, 80, 80, 3e-2, 5e-3), Effort(1, 1, 1, 1e-4, 1e-4)
 METER = Meter(lambda trainer: None, lambda trainer: 0.0, 100.0)
+PIXELS, GUESS = 20_000, Cost(1000, 500, 10.0)
 
 
 def encoded(clip, preset: str, progress=None, **options) -> tuple[bytes, EncodeResult]:
@@ -66,7 +68,7 @@ def test_more_effort_that_brings_more_is_kept_and_predicted_from(disc_clip, monk
 
 
 def test_fewer_bits_are_worth_more_where_the_picture_is_as_good_as_asked_for():
-    aim = PsnrAim(METER, 30.0, 1000.0, Cost(1000, 500, 10.0))
+    aim = PsnrAim(METER, 30.0, PIXELS, None, GUESS)
     assert aim.worth(1000, [30.0]) == aim.worth(1000, [30.5]) > aim.worth(1100, [31.0])
     assert aim.worth(1000, [29.9, 30.0]) > aim.worth(500, [29.5])
     count = CountAim(METER, 10)
@@ -74,13 +76,51 @@ def test_fewer_bits_are_worth_more_where_the_picture_is_as_good_as_asked_for():
 
 
 def test_bits_for_a_psnr_are_looked_for_between_those_that_were_tried():
-    aim = PsnrAim(METER, 30.0, 1000.0, Cost(1000, 500, 10.0))
+    aim = PsnrAim(METER, 30.0, PIXELS, None, GUESS)
     reached = iter([(1024, 25.0), (65536, 45.0), (4096, 29.0), (8192, 30.05)])
-    aim.meter = Meter(lambda _: Cost(now[0], 0, 10.0), lambda _: now[1], 100.0)
     asked = []
-    for now in reached:
-        if not aim.again(None):
+    for bits, psnr in reached:
+        if not aim.again(Cost(bits, 0, 10.0), psnr):
             break
-        asked.append(math.log2(aim.bits / now[0]))
+        asked.append(math.log2(aim.bits / bits))
     assert asked == pytest.approx([5.15 / 2, 5.15 / 20 * 6 - 6, 1.15 / 16 * 4])
-    assert now == (8192, 30.05)
+    assert bits == 8192
+
+
+def test_the_first_guess_is_what_the_last_gop_took_else_what_is_usual():
+    assert PsnrAim(METER, 36.0, PIXELS, None, GUESS).bits == pytest.approx(2 * 0.05 * PIXELS)
+    assert PsnrAim(METER, 36.0, PIXELS, GUESS, GUESS).bits == QualityAim(METER, 26.0, PIXELS, GUESS, GUESS).bits == 1000
+    better, worse = (QualityAim(METER, quality, PIXELS, None, GUESS).bits for quality in (20.0, 30.0))
+    assert better == pytest.approx(4 * worse, rel=0.01)  # 2 dB more for twice the bits, and each of them worth half
+
+
+def test_a_quality_is_met_on_the_way_or_by_another_training():
+    aim = QualityAim(METER, 26.0, PIXELS, None, GUESS)
+    aim.RISE = 0.0
+    start = aim.bits
+    met = aim.wanted - aim.figure(0.0, start)  # dB
+    trainer = SimpleNamespace(mse=10 ** (-(met - aim.RATED) / 10), rated=True)
+    aim.learn(trainer)
+    assert aim.bits == pytest.approx(start)
+    assert not aim.again(Cost(round(start), 0, 10.0), met + 1)
+    trainer.mse /= 10
+    aim.learn(trainer)
+    assert aim.bits == pytest.approx(start / 4, rel=0.01)  # 10 dB too good at 5 dB for twice the bits
+    trainer.mse *= 1000
+    aim.learn(trainer)
+    assert aim.bits == pytest.approx(start / 4 * aim.MOST, rel=0.01)  # there are no more Gaussians than that
+    assert aim.again(Cost(round(start / 4), 0, 10.0), met)
+    assert aim.bits == pytest.approx(start / 4 * 2 ** (10 * math.log10(4) / aim.per_doubling), rel=0.01)
+    near, far = aim.worth(round(start), [met]), aim.worth(round(start / 16), [met])
+    assert near > far
+
+
+def test_training_begins_anew_once_where_its_bits_are_far_off():
+    aim = QualityAim(METER, 26.0, PIXELS, None, GUESS)
+    start = aim.bits
+    trainer = SimpleNamespace(mse=10 ** (-(aim.wanted - aim.figure(0.0, start) - 10) / 10), rated=False)
+    assert not aim.learn(trainer)
+    renewed = aim.bits
+    assert renewed > 2 * start
+    assert aim.learn(trainer)
+    assert aim.bits == pytest.approx(renewed * aim.MOST)

@@ -202,7 +202,7 @@ def test_a_psnr_is_met_or_said_to_be_missed(disc_clip):
     assert two.gops == 2
     assert two.psnr > 57
     steps = dict.fromkeys(("key_iterations", "joint_iterations", "tune_iterations"), 1)
-    _, least = _encode(disc_clip, gaussians=None, psnr=60.0, **steps)
+    _, least = _encode(disc_clip, gaussians=None, psnr=60.0, residual=False, detail=False, **steps)
     assert least.psnr < 59
     assert "asked for 60 dB" in least.notes[0]
 

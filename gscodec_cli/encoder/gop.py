@@ -191,7 +191,8 @@ class GopEncoder:
             return
         bits = allowed or self._cost(job, trainer).bits * (1.0 if trainer.rated else UNRATED_SHARE)
         now, trainer.detail, had, trainer.residual = trainer.detail, None, trainer.residual, None
-        frames = Frames(self._renderer(self._record(job, trainer)), job.pictures)
+        drawn = replace(self._record(job, trainer), filter=None)  # detail and residual are added before it
+        frames = Frames(self._renderer(drawn), job.pictures)
         if with_detail:
             self._refine_detail(job, trainer, frames, now, bits, last)
         if tools.residual and trainer.rated and (had or not last):

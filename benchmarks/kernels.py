@@ -124,7 +124,7 @@ def make_cases(prototype: Prototype | None, threads: int) -> dict[str, dict[str,
         print(f"pixel pairs: {prototype.forward(frame, image):,}")
         cases["raster forward"]["prototype"] = lambda: prototype.forward(frame, image)
         cases["raster backward"]["prototype"] = lambda: prototype.backward(frame, grad, outputs)
-    return cases | detail_case(rng, image, threads) | field_cases(rng, threads)
+    return cases | detail_case(rng, image, threads) | filter_case(rng, image, threads) | field_cases(rng, threads)
 
 
 def detail_case(rng: np.random.Generator, image: Array, threads: int) -> dict[str, dict[str, Call]]:
@@ -139,6 +139,12 @@ def detail_case(rng: np.random.Generator, image: Array, threads: int) -> dict[st
             "ours": lambda: kernels.blend_detail(drawn, moved, detail, **placed, threads=threads, out=image)
         }
     }
+
+
+def filter_case(rng: np.random.Generator, image: Array, threads: int) -> dict[str, dict[str, Call]]:
+    """A picture of the frame's size through a filter."""
+    picture, weights = rng.random((3, HEIGHT, WIDTH), np.float32), rng.random((3, 12), np.float32) / np.float32(50)
+    return {"filter": {"ours": lambda: kernels.filter_picture(picture, weights, threads=threads, out=image)}}
 
 
 def field_cases(rng: np.random.Generator, threads: int) -> dict[str, dict[str, Call]]:

@@ -73,7 +73,7 @@ class Aim(ABC):
 
     def learn(self, trainer: Trainer) -> bool:
         """See how the training goes, before detail and residual share the bits. Returns whether it is to go on, or
-        rather to begin anew with what has been learnt.
+        rather to begin anew with what has been learnt: not once compression is trained.
         """
         return True
 
@@ -152,8 +152,8 @@ class OpenAim(BitsAim):
     """
 
     SURPLUS = 0.0  # aimed at too high, once the first bits were wrong: what is too good can be trimmed
-    BELOW: float  # what it may miss the figure by,
-    ABOVE_IT: float  # or exceed it by, without another training
+    MOST_LACK: float  # by which it may miss the figure,
+    MOST_EXCESS: float  # or exceed it, without another training
     # dB that PSNRs of the training rise by to the end, from where `learn` asks, with USUAL_BPP, and with twice the bits
     UNRATED, RATED, RISE = -0.5, 0.7, 0.8
     # Times the bits; where others are needed, training begins anew, once. With 1.3 times as many Gaussians as it began
@@ -196,7 +196,7 @@ class OpenAim(BitsAim):
         """Whether the GoP, of which this came, should be trained anew, with what has been learnt from it."""
         found = self.figure(psnr, cost.bits)
         missing = self.wanted - found
-        if -self.ABOVE_IT < missing < self.BELOW or cost.load == (self.meter.most if missing > 0 else LEAST):
+        if -self.MOST_EXCESS < missing < self.MOST_LACK or cost.load == (self.meter.most if missing > 0 else LEAST):
             return False
         self._tried.append((found, math.log2(cost.bits)))
         self.guess = cost
@@ -218,14 +218,15 @@ class PsnrAim(OpenAim):
     """A PSNR of the decoded frames in dB, met within 0.05 dB where it can be."""
 
     NEAR = 0.05
-    SURPLUS, BELOW, ABOVE_IT = 0.15, 2 * NEAR, 0.4
+    SURPLUS, MOST_LACK, MOST_EXCESS = 0.15, 2 * NEAR, 0.4
 
     def figure(self, psnr: float, bits: float) -> float:
         return psnr
 
     def finish(self, trainer: Trainer, refine: Refine) -> None:
+        excess = self.meter.psnr(trainer) - self.wanted
         for _ in range(ROUNDS):
-            excess, before = self.meter.psnr(trainer) - self.wanted, trainer.state()
+            before = trainer.state()
             if excess < 2 * self.NEAR or trainer.model.load <= LEAST:
                 break
             if trainer.residual is not None:
@@ -233,7 +234,8 @@ class PsnrAim(OpenAim):
                 refine(trainer, last=True)
             else:
                 shrink(trainer, self._within(trainer.model.load * math.exp(-excess / DB_LOST)))
-            if self.meter.psnr(trainer) < self.wanted - self.NEAR:
+            excess = self.meter.psnr(trainer) - self.wanted
+            if excess < -self.NEAR:
                 trainer.restore(before)  # too much went
                 break
         _trim(trainer, lambda: self.meter.psnr(trainer) - self.wanted, -self.NEAR / 2, self.NEAR, rather_more=True)
@@ -250,7 +252,7 @@ class QualityAim(OpenAim):
     bits what goes with E / B. That is what is wanted, in dB, and what `figure` gives less what is the same for all.
     """
 
-    BELOW = ABOVE_IT = 1.5  # 0.6 dB of it in PSNR, a quarter of the bits
+    MOST_LACK = MOST_EXCESS = 1.5  # 0.6 dB of it in PSNR, a quarter of the bits
 
     def __init__(self, meter: Meter, quality: float, pixels: int, known: Cost | None, guess: Cost) -> None:
         wanted = USUAL_FIGURE + USUAL_QUALITY - quality + 10 * math.log10(pixels)
@@ -261,7 +263,7 @@ class QualityAim(OpenAim):
 
     def worth(self, bits: int, psnrs: Sequence[float]) -> float:
         missing = abs(self.wanted - self.figure(sum(psnrs) / len(psnrs), bits))
-        return worth(bits, psnrs) - MISSED * max(0.0, missing - self.BELOW)
+        return worth(bits, psnrs) - MISSED * max(0.0, missing - self.MOST_LACK)
 
 
 def _trim(trainer: Trainer, excess: Callable[[], float], low: float, high: float, *, rather_more: bool = False) -> None:

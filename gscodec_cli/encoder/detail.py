@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -111,12 +112,12 @@ def first_detail(
     """
     best, most = None, 0.0
     for moving in (True, False):
-        found, gain = _fitted(frames, bits, header, before, moving, None)
-        if found is None or gain < least:
+        found = _fitted(frames, bits, header, before, moving, None)
+        if found.detail is None or found.gain < least:
             continue
-        net = gain - 10 * math.log10(1 + detail_bits(header, found, before) / bits)
+        net = found.gain - 10 * math.log10(1 + found.bits / bits)
         if net > most:
-            best, most = found, net + LEAD * moving
+            best, most = found.detail, net + LEAD * moving
     return best
 
 
@@ -134,22 +135,29 @@ def fit_detail(
     bits: what the whole GoP takes. before: the detail of the GoP that it may go on from. moving: with the Gaussians, or
     not at all. most: bits that it may take.
     """
-    found, gain = _fitted(frames, bits, header, before, moving, most)
-    return None if gain < 0 else found
+    found = _fitted(frames, bits, header, before, moving, most)
+    return None if found.gain < 0 else found.detail
+
+
+class _Fitted(NamedTuple):
+    """A detail, its bits, and by how many dB frames are better with it, which may be less than nothing."""
+
+    detail: DetailData | None
+    bits: int
+    gain: float
 
 
 def _fitted(
     frames: Frames, bits: float, header: SequenceHeader, before: DetailData | None, moving: bool, most: int | None
-) -> tuple[DetailData | None, float]:
-    """A detail as `fit_detail` says, and what it gains in dB, which may be less than nothing."""
+) -> _Fitted:
+    """A detail as `fit_detail` says."""
+    best, least = _Fitted(None, 0, 0.0), math.inf
     if frames.error == 0:
-        return None, 0.0
+        return best
     picture, seen = _average(frames, moving)
     slope = SLOPE * frames.error / bits
-    best, gained, least = None, 0.0, math.inf
-    for base in (
-        (before, None) if before else (None,)
-    ):  # going on keeps the steps, which may not be those that are best now
+    # Going on keeps the steps, which may not be those that are best now.
+    for base in (before, None) if before else (None,):
 
         def code(dearer: float, base: DetailData | None = base) -> tuple[DetailData | None, int]:
             steps = base.steps if base else (STEP * math.sqrt(slope),) * 2
@@ -162,8 +170,8 @@ def _fitted(
         gain = 0.0 if found is None else frames.gain(found)
         left = frames.error * 10 ** (-gain / 10) + slope * taken
         if left < least:
-            best, gained, least = found, gain, left
-    return best, gained
+            best, least = _Fitted(found, taken, gain), left
+    return best
 
 
 def _within(most: int, code: Callable[[float], tuple[DetailData | None, int]]) -> tuple[DetailData | None, int]:

@@ -12,9 +12,8 @@ from gscodec.format.dequant import residual_values
 from gscodec.format.residual import residual_bytes
 from gscodec_cli.decoder.residual import Residual
 from gscodec_cli.decoder.view import YCC_TO_RGB
-from gscodec_cli.encoder import gop as coder
+from gscodec_cli.encoder import refine, residual_choice, residual_cosines
 from gscodec_cli.encoder import residual as module
-from gscodec_cli.encoder import residual_choice, residual_cosines
 from gscodec_cli.encoder.options import EncodeOptions
 from gscodec_cli.encoder.pipeline import encode
 from gscodec_cli.encoder.residual import USUAL, Coded, fit_residual, slope_beside
@@ -154,7 +153,7 @@ def test_a_gop_has_one_slope_from_the_middle_of_compression_on(tmp_path, monkeyp
         told.append((like is not None, most is not None, found is not None))
         return found
 
-    monkeypatch.setattr(coder, "fit_residual", spy)
+    monkeypatch.setattr(refine, "fit_residual", spy)
     for number, picture in enumerate(flashing()[:3] + 0.5):
         (tmp_path / f"{number}.png").write_bytes(png_bytes((picture * 255).clip(0, 255).astype(np.uint8)))
     steps = {"key_iterations": 10, "joint_iterations": 10, "tune_iterations": 10}

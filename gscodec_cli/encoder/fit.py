@@ -7,6 +7,7 @@ Takes frames, a plan and an aim, gives a trained model with its quantisers. Know
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 KEY_RATE = 2.0  # key frame stage against the joint stage
 TUNE_RATE = 0.2
-BIRTH_ROUNDS = (0.1, 0.25, 0.4)  # of the joint stage
+# Rounds of births in the joint stage: so many steps apart, but within these shares of it, up to the last share.
+BIRTHS_APART, LEAST_APART, MOST_APART, LAST_BIRTHS = 140, 0.05, 0.15, 0.6
 KEY_SHARE = 0.5  # of the Gaussians that begin; the rest is added to the residual
 REPLACED = 0.15  # share of the Gaussians that every round of births replaces, those that matter least
 CORRECTION = 0.1  # of the compression stage, after Gaussians were dropped or added to meet a target
@@ -140,9 +142,9 @@ def _train_jointly(trainer: Trainer, aim: Aim) -> None:
     """All frames; Gaussians are born where and when the error is largest."""
     steps = trainer.plan.effort.joint_iterations
     stage = Stage("joint", steps, 1.0)
-    rounds = BIRTH_ROUNDS if trainer.plan.tools.births and len(trainer.frames) > 1 else ()
+    rounds = _birth_rounds(steps) if trainer.plan.tools.births and len(trainer.frames) > 1 else []
     if trainer.model.carried is not None:
-        rounds = (0.0, *rounds)  # what is new in the GoP's frames is missing from the start
+        rounds = [0.0, *rounds]  # what is new in the GoP's frames is missing from the start
     done = 0
     for left, share in zip(range(len(rounds), 0, -1), rounds, strict=True):
         trainer.run(stage, done, round(steps * share))
@@ -154,6 +156,12 @@ def _train_jointly(trainer: Trainer, aim: Aim) -> None:
         if missing > 0:
             trainer.add(missing, range(len(trainer.frames)))
     trainer.run(stage, done, steps)
+
+
+def _birth_rounds(steps: int) -> list[float]:
+    """When Gaussians are born, in shares of a joint stage of so many steps."""
+    apart = min(max(BIRTHS_APART / max(steps, 1), LEAST_APART), MOST_APART)
+    return [apart * number for number in range(1, math.floor(LAST_BIRTHS / apart + 1e-6) + 1)]
 
 
 def _train_compressed(trainer: Trainer, aim: Aim, refine: Refine) -> None:

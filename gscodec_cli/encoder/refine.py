@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from gscodec.format.records import DetailData
+from gscodec.format.records import DetailData, ResidualData
 from gscodec_cli.encoder.detail import Frames, detail_bits, first_detail, fit_detail, left_by, without_detail
 from gscodec_cli.encoder.job import Job, planes
-from gscodec_cli.encoder.rate import Aim, BitsAim, Cost
-from gscodec_cli.encoder.residual import fit_residual, slope_beside
+from gscodec_cli.encoder.rate import Aim, BitsAim
+from gscodec_cli.encoder.residual import fit_residual, leads, slope_beside
 from gscodec_cli.encoder.residual_cosines import Floats
 from gscodec_cli.encoder.smooth import fit_filter
 from gscodec_cli.encoder.trainer import Trainer
@@ -40,14 +40,28 @@ class Refiner:
         frames = Frames(self.job.renderer(drawn), self.job.pictures)
         if with_detail:
             self._refine_detail(trainer, frames, now, bits, last)
-        if tools.residual and trainer.rated and (had or not last):
-            missing, most = left_by(frames, trainer.detail), None
-            if trainer.slope is None or (last and allowed):
-                cost = self.job.cost(trainer)
-                trainer.slope = trainer.slope or _slope(cost, trainer, missing, bits)
-                most = bits - cost.bits if last and allowed else None
-            like = had if last else None
-            trainer.residual = fit_residual(missing, bits, self.job.header, trainer.slope, like, most)
+        if tools.residual and trainer.rated and (had or (trainer.slope is None and not last)):
+            most = bits - self.job.cost(trainer).bits if last and allowed else None
+            trainer.residual = self._residual(
+                trainer, left_by(frames, trainer.detail), bits, had if last else None, most
+            )
+
+    def _residual(
+        self, trainer: Trainer, missing: Floats, bits: float, like: ResidualData | None, most: float | None
+    ) -> ResidualData | None:
+        """The residual for `trainer`, which has none now; the rest as `fit_residual` has it.
+
+        The first time its slope is what the Gaussians bring that bring least, and it must bring more than they do.
+        """
+        header = self.job.header
+        if trainer.slope is not None:
+            return fit_residual(missing, bits, header, trainer.slope, like, most).residual
+        cost = self.job.cost(trainer)
+        share = max(LEAST_SHARE * (cost.bits - cost.fixed) / bits, 1e-9)
+        lost = trainer.brought_by_least(LEAST_SHARE) / share
+        trainer.slope = slope_beside(missing, bits, lost)
+        found = fit_residual(missing, bits, header, trainer.slope, like, most)
+        return found.residual if leads(found, len(missing), bits, lost) else None
 
     def _refine_detail(self, trainer: Trainer, frames: Frames, now: DetailData | None, bits: float, last: bool) -> None:
         """Give `trainer`, which has had the detail `now`, another one, and what is left to be trained towards."""
@@ -71,9 +85,3 @@ class Refiner:
         aim.settle(trainer)
         if aim.bits and job.cost(trainer).bits > aim.bits * (1 + BitsAim.OVER):
             trainer.filter = None  # there was too little that could make room for it
-
-
-def _slope(cost: Cost, trainer: Trainer, missing: Floats, bits: float) -> float:
-    """The slope of a residual of a GoP that costs so much without one and takes so many bits."""
-    share = max(LEAST_SHARE * (cost.bits - cost.fixed) / bits, 1e-9)
-    return slope_beside(missing, bits, trainer.brought_by_least(LEAST_SHARE) / share)

@@ -30,6 +30,9 @@ LENGTHS = (1, 3, 9)  # frames of a group, about, that are tried besides the whol
 LIKELY = 2  # of them are coded
 TRIES, NEAR = 8, 0.985  # of coding a residual in the bits it may take; what share of them is near enough
 CHEAPEST = 0.5  # of what a bit is worth, where there are bits left
+# A residual must bring so many times what Gaussians bring that bring least for their bits; more by STEEPER times its
+# share of the bits, since those bring more that go after the first. See docs/decisions/028.
+LEAD, STEEPER = 1.5, 2.0
 
 
 class Coded(NamedTuple):
@@ -67,8 +70,8 @@ def fit_residual(
     slope: float,
     like: ResidualData | None = None,
     most: float | None = None,
-) -> ResidualData | None:
-    """What of the `missing` [T, H, W, 3] RGB is worth its bits, None if nothing is.
+) -> Coded:
+    """What of the `missing` [T, H, W, 3] RGB is worth its bits, NONE if nothing is.
 
     Each coefficient takes more of the error away than its bits are worth at `slope`, see `slope_beside`. bits: what the
     whole GoP takes. like: has groups of as many frames; else those that gain most are chosen. most: bits that it takes,
@@ -76,7 +79,7 @@ def fit_residual(
     """
     error, count = _error(missing), len(missing)
     if error == 0 or (most is not None and most <= 0):
-        return None
+        return NONE
     worth = slope * error / bits  # squared error
     least = STEP * math.sqrt(worth * (1.0 if most is None else CHEAPEST))
 
@@ -100,7 +103,16 @@ def fit_residual(
         found = _within(most, found, code)
     elif most is None and found.bits > MOST_SHARE * bits:
         found = _within(MOST_SHARE * bits, found, code)
-    return found.residual
+    return found
+
+
+def leads(found: Coded, frames: int, bits: float, lost: float) -> bool:
+    """Whether a residual of a GoP of so many frames, that takes so many bits, brings clearly more than Gaussians do.
+
+    lost: as `slope_beside` has it.
+    """
+    share = found.bits / bits
+    return found.gain > LEAD * (1 + STEEPER * share) * share * lost * frames
 
 
 def _error(missing: Floats) -> float:

@@ -10,7 +10,7 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from gscodec_cli.decoder.decode import StreamDecoder
-from gscodec_cli.encoder import EncodeOptions, encode, gop, init, pipeline
+from gscodec_cli.encoder import EncodeOptions, encode, init, pipeline, refine
 from gscodec_cli.encoder.detail import left_by
 from gscodec_cli.encoder.options import resolve
 from gscodec_cli.encoder.pipeline import Encode
@@ -114,7 +114,7 @@ def test_products_of_matrices_do_not_depend_on_threads(tmp_path, monkeypatch):
         asked.append([pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"])
         return left_by(*args, **kwargs)
 
-    monkeypatch.setattr(gop, "left_by", told)
+    monkeypatch.setattr(refine, "left_by", told)
     with threadpool_limits(2, "blas"):
         encoded(tmp_path, np.random.default_rng(0).integers(0, 256, (2, 24, 40, 3)).astype(np.uint8))
     assert asked

@@ -14,12 +14,9 @@ from functools import partial
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from gscodec.format.dequant import dequantise
 from gscodec.format.gop import GopBits, read_gop, write_gop
 from gscodec.format.limits import LEVELS
 from gscodec.format.records import GopRecord, SequenceHeader
-from gscodec_cli.decoder.reconstruct import GopRenderer
-from gscodec_cli.encoder.camera import scene_of
 from gscodec_cli.encoder.carry import Reference, predicted_model, reference_of
 from gscodec_cli.encoder.fit import fit_gop
 from gscodec_cli.encoder.hash_field import new_field
@@ -93,9 +90,8 @@ class GopEncoder:
         """
         with self.home.training():
             reference = self._reference if predicted else None
-            scene = scene_of(pictures, self._picture_before(reference), self.plan.tools)
-            threads, seed = self.plan.threads, self.seed + number
-            job = Job(self.header, threads, seed, span, pictures, pts, allowed, reference, scene)
+            threads, seed, tools = self.plan.threads, self.seed + number, self.plan.tools
+            job = Job(self.header, threads, seed, span, pictures, pts, allowed, reference, tools)
             found = [
                 self._attempt(job, effort, partial(report, attempt)) for attempt, effort in enumerate(self.plan.efforts)
             ]
@@ -147,13 +143,6 @@ class GopEncoder:
             trainer = fit_gop(job.frames, plan, aim, job.seed, report, model, job.scene, refiner)
         refiner.smooth(trainer)
         return trainer
-
-    def _picture_before(self, reference: Reference | None) -> NDArray | None:
-        """The last frame of the reference, decoded: where the camera of a predicted GoP goes on from."""
-        if reference is None:
-            return None
-        renderer = GopRenderer(dequantise(reference.record), self.header, threads=self.plan.threads)
-        return renderer.render(reference.record.frame_count - 1)
 
     def _use_rate(self, rate: float | None) -> None:
         """Quantise as `rate` bits per pixel want it, None: as the caller's plan says."""

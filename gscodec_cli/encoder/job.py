@@ -6,7 +6,7 @@ Everything is measured on the record that would be written. Must not import the 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,13 @@ from gscodec.format.limits import LEVELS
 from gscodec.format.records import DetailData, GopRecord, ResidualData, SequenceHeader
 from gscodec.format.residual import residual_bytes
 from gscodec_cli.decoder.reconstruct import GopRenderer
-from gscodec_cli.encoder.camera import Scene
+from gscodec_cli.encoder.camera import Scene, scene_of
 from gscodec_cli.encoder.carry import Reference
 from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.home import tensor_of
 from gscodec_cli.encoder.rate import Cost
+from gscodec_cli.encoder.tools import Tools
 from gscodec_cli.encoder.trainer import Trainer
 from gscodec_cli.metrics.psnr import psnr
 
@@ -33,7 +34,7 @@ class Job:
     """A GoP to be encoded.
 
     pictures: its frames `span`, [T, H, W, 3] uint8 or uint16. pts: their times where the header has none. allowed: bits
-    it may take. reference: what it is predicted from. scene: how the picture moves. All but the first may be None.
+    it may take, where bits are asked for. reference: what it is predicted from, if so. tools: that it may use.
     """
 
     header: SequenceHeader
@@ -44,14 +45,20 @@ class Job:
     pts: tuple[int, ...] | None
     allowed: float | None
     reference: Reference | None
-    scene: Scene | None
+    tools: InitVar[Tools]
+    scene: Scene | None = field(init=False)  # how the picture moves, as far as that is known
     frames: Tensor = field(init=False)  # [T, 3, H, W] where they are trained
     _counted: tuple[ResidualData | None, int] = field(default=(None, 0), init=False)  # a residual and its bits
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, tools: Tools) -> None:
+        self.scene = scene_of(self.pictures, self._picture_before(), tools)
         self.frames = planes(self.pictures)
         # Before some of them go a GoP has more Gaussians than it will have, more than the level may hold.
         self._unbound = replace(self.header, level=max(LEVELS))
+
+    def _picture_before(self) -> NDArray | None:
+        """The last frame of the GoP before, decoded: where the camera of a predicted GoP goes on from."""
+        return None if self.before is None else self.renderer(self.before).render(self.before.frame_count - 1)
 
     @property
     def samples(self) -> int:
@@ -76,7 +83,7 @@ class Job:
         return replace(record, detail=trainer.detail, residual=trainer.residual, filter=trainer.filter)
 
     def renderer(self, record: GopRecord) -> GopRenderer:
-        """What draws a record of this GoP."""
+        """What draws a record of this clip."""
         return GopRenderer(dequantise(record), self.header, threads=self.threads)
 
     def cost(self, trainer: Trainer) -> Cost:

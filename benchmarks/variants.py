@@ -40,6 +40,7 @@ VARIANTS = (
     Variant("residual", "--residual"),
     Variant("no filter", "--no-filter"),
     Variant("filter", "--filter"),
+    Variant("no repeats", "--no-repeats"),
     Variant("no carry-over", "--keyint 1"),
     Variant("RVQ colours, every GoP alone", "--rvq"),
     Variant("RVQ colours of 3 stages of 32, every GoP alone", "--rvq --rvq-stages 3 --rvq-codebook 32"),

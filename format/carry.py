@@ -39,7 +39,7 @@ def carry_data(
     if reference.window:
         known = r.window.birth + r.window.duration if r and r.window else None
         death = entropy.plane(io, "carried_death", None if known is None else known[: len(carried)], len(carried))
-    expected = predict(reference, carried, h.frame_count, death, header, io.place)
+    expected = predict(reference, carried, h.distinct_count, death, header, io.place)
     if r is not None:
         _check_inherited(r, expected)
     return expected

@@ -16,7 +16,7 @@ from .records import SequenceHeader
 from .schema import UVAR, UVAR64, FieldStream, Values
 
 SIGNATURE = bytes((0x89, 0x47, 0x53, 0x56, 0x0D, 0x0A, 0x1A, 0x0A))
-VERSION = (0, 9)
+VERSION = (0, 10)
 CRITICAL = 1
 SEQH, GOPD, INDX, ENDF = "SEQH", "GOPD", "INDX", "ENDF"
 KNOWN = (SEQH, GOPD, INDX, ENDF)

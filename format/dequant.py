@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_right
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +68,7 @@ class GopParameters(Record):
 
     first_frame: int
     frame_count: int
+    repeats: tuple[int, ...]  # frames that show what the one before them shows
     blend_mode: int
     background: tuple[float, float, float]  # RGB
     blend_epsilon: float
@@ -92,6 +95,18 @@ class GopParameters(Record):
         """N."""
         return len(self.mean)
 
+    @property
+    def distinct_count(self) -> int:
+        """T, the frames that are no repeats."""
+        return self.frame_count - len(self.repeats)
+
+    def position(self, frame: float) -> float:
+        """Where a position among the GoP's frames lies among those that are distinct (SPEC 7.7)."""
+        first = min(max(math.floor(frame), 0), self.frame_count - 1)
+        passed = bisect_right(self.repeats, first)
+        stays = passed < len(self.repeats) and self.repeats[passed] == first + 1
+        return first - passed + (0.0 if stays else frame - first)
+
 
 def dequantise(record: GopRecord, *, at: Place | None = None) -> GopParameters:
     """The float32 parameters of a GoP. FormatError, blamed on `at`, if a value is not finite (rule C-6.8-6)."""
@@ -101,6 +116,7 @@ def dequantise(record: GopRecord, *, at: Place | None = None) -> GopParameters:
     return GopParameters(
         first_frame=record.first_frame,
         frame_count=record.frame_count,
+        repeats=record.repeats,
         blend_mode=record.blend_mode,
         background=record.background,
         blend_epsilon=record.blend_epsilon,

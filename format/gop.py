@@ -97,7 +97,7 @@ def _gop(
     count, p, columns, camera = h.gaussian_count, None, GopColumns(), None
     if h.camera_type == CAMERA_AFFINE:
         with io.component("camera"), io.scope("camera_data"):
-            camera = camera_data(io, r and r.camera, h.frame_count)
+            camera = camera_data(io, r and r.camera, h.distinct_count)
     if h.reference_mode == REFERENCE_PREVIOUS:
         with io.component("carry"), io.scope("carry_data"):
             p = carry_data(io, header, h, r, reference)
@@ -129,7 +129,7 @@ def _gop(
     residual = None
     if h.residual_frames:
         with io.component("residual"), io.scope("residual_data"):
-            residual = residual_data(io, header, h.frame_count, h.residual_frames, r and r.residual, limits)
+            residual = residual_data(io, header, h.distinct_count, h.residual_frames, r and r.residual, limits)
     smoothing = None
     if h.filter_type:
         with io.component("filter"), io.scope("filter_data"):
@@ -139,6 +139,7 @@ def _gop(
         first_frame=h.first_frame,
         frame_count=h.frame_count,
         pts=h.pts,
+        repeats=h.repeats,
         reference_mode=h.reference_mode,
         blend_mode=h.blend_mode,
         background=h.background,
@@ -286,6 +287,7 @@ def _lives(
 
 def _check_profile(io: FieldStream, header: SequenceHeader, h: GopHeader, shape: ShapeData, colour: ColourData) -> None:
     tools = {
+        "repeats": len(h.repeats) > 0,
         "prediction": h.reference_mode != REFERENCE_INDEPENDENT,
         "normalised blending": h.blend_mode == BLEND_NORMALISED,
         "polynomial motion": h.motion_degree > 0,

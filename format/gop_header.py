@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -25,6 +26,7 @@ class GopHeader(Record):
     first_frame: int
     frame_count: int
     pts: tuple[int, ...] | None
+    repeats: tuple[int, ...]  # numbers in the GoP, rising
     reference_mode: int
     gaussian_count: int
     blend_mode: int
@@ -38,6 +40,11 @@ class GopHeader(Record):
     detail_type: int
     residual_frames: int
     filter_type: int
+
+    @property
+    def distinct_count(self) -> int:
+        """T, the frames that are no repeats."""
+        return self.frame_count - len(self.repeats)
 
 
 _TOOLS = (
@@ -61,6 +68,8 @@ def _header_values(r: GopRecord | None) -> Values:
         "frame_count": r.frame_count,
         "first_pts": pts[0],
         "pts_delta": np.diff(pts).tolist(),
+        "repeat_count": len(r.repeats),
+        "repeat_delta": np.diff(r.repeats, prepend=0).tolist(),
         "reference_mode": r.reference_mode,
         "gaussian_count": r.gaussian_count,
         "blend_mode": r.blend_mode,
@@ -82,6 +91,7 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
     v = _header_values(r)
     with io.scope("gop_header"):
         pts = gop_span(io, header, v)
+        repeats = _repeats(io, v)
         io.field(v, "reference_mode", U8)
         validate.reference_mode(io.place, v["reference_mode"])
         validate.reference_is_there(io.place, v["first_frame"] > 0 or v["reference_mode"] == REFERENCE_INDEPENDENT)
@@ -103,11 +113,13 @@ def gop_header(io: FieldStream, header: SequenceHeader, limits: Limits, r: GopRe
             validate_detail.detail_blends(io.place, v["blend_mode"] == BLEND_NORMALISED)
             limits.check("memory", v["gaussian_count"] * GAUSSIAN_BYTES + DETAIL_BYTES * BLOCK**2 * rows * columns)
         if v["residual_frames"]:
-            limits.check("memory", BLOCK_BYTES * group_count(v["frame_count"], v["residual_frames"]) * rows * columns)
+            groups = group_count(v["frame_count"] - len(repeats), v["residual_frames"])
+            limits.check("memory", BLOCK_BYTES * groups * rows * columns)
     return GopHeader(
         first_frame=v["first_frame"],
         frame_count=v["frame_count"],
         pts=pts,
+        repeats=repeats,
         reference_mode=v["reference_mode"],
         gaussian_count=v["gaussian_count"],
         blend_mode=v["blend_mode"],
@@ -144,6 +156,16 @@ def _time_stamps(io: FieldStream, header: SequenceHeader, v: Values) -> tuple[in
         pts.append(pts[-1] + delta)
     validate.time_stamp_fits(io.place, pts[-1])
     return tuple(pts)
+
+
+def _repeats(io: FieldStream, v: Values) -> tuple[int, ...]:
+    """Transfer which frames show again what the frame before them shows."""
+    io.field(v, "repeat_count", UVAR)
+    validate.repeat_count(io.place, v["repeat_count"], v["frame_count"])
+    io.fields(v, "repeat_delta", UVAR, v["repeat_count"])
+    found = tuple(accumulate(v["repeat_delta"]))
+    validate.repeats_rise(io.place, v["repeat_delta"], v["frame_count"])
+    return found
 
 
 def _check_gaussian_count(io: FieldStream, header: SequenceHeader, limits: Limits, count: int) -> None:

@@ -36,7 +36,7 @@ class Prediction(Record):
 
     carried: Int64  # [M] indices into the reference
     reference: GopRecord
-    frame_count: int
+    distinct_count: int
     spans: tuple[int, int]  # of the grid
     begin: Int64  # [M, 2] grid positions at the start of the new GoP; may lie outside the grid
     centre: Int64  # [M] twice the middle of the life in the new GoP, frames / denominator
@@ -60,7 +60,7 @@ class Prediction(Record):
         if motion and self.count:
             velocity = motion.degrees[0].symbols[: self.count]
             validate_prediction.new_velocity(at, int(velocity.min()), int(velocity.max()))
-            grid = grid + _travel(self.reference, velocity, self.centre, self.frame_count)
+            grid = grid + _travel(self.reference, velocity, self.centre, self.distinct_count)
         return np.clip(grid, 0, np.array(self.spans) - 1)
 
 
@@ -93,27 +93,27 @@ def candidates(reference: GopRecord) -> Int64:
     window = reference.window
     if window is None:
         return np.arange(reference.gaussian_count)
-    end = (reference.frame_count - 1) * window.denominator
+    end = (reference.distinct_count - 1) * window.denominator
     return np.flatnonzero(window.birth + window.duration >= end)
 
 
 def predict(
-    reference: GopRecord, carried: Int64, frame_count: int, death: Int64 | None, header: SequenceHeader, at: Place
+    reference: GopRecord, carried: Int64, distinct_count: int, death: Int64 | None, header: SequenceHeader, at: Place
 ) -> Prediction:
-    """The Gaussians `carried` [M] of `reference` in the GoP of `frame_count` frames that follows it.
+    """The Gaussians `carried` [M] of `reference` in the GoP of `distinct_count` distinct frames that follows it.
 
     `death`: [M] symbols in the new GoP's time, None without windows. `reference` must have passed check_reference.
     Raises FormatError, blamed on `at` (C-6.18-6).
     """
-    before, after, window = _windows(reference, carried, frame_count, death)
+    before, after, window = _windows(reference, carried, distinct_count, death)
     motion = _take(reference.motion.degrees if reference.motion else (), carried)
-    grid, frames = reference.mean.grid[carried], reference.frame_count
+    grid, frames = reference.mean.grid[carried], reference.distinct_count
     if motion:
         velocity = motion[0].symbols
         if len(carried):
             validate_prediction.carried_velocity(at, int(velocity.min()), int(velocity.max()))
         grid = grid + _travel(reference, velocity, 2 * frames * _denominator(reference) - before, frames)
-        motion = (Coded(motion[0].quantiser, _rounded(velocity * frame_count, frames)), *motion[1:])
+        motion = (Coded(motion[0].quantiser, _rounded(velocity * distinct_count, frames)), *motion[1:])
     spans = grid_spans(header, reference.mean.fraction_bits, reference.mean.margin)
     grid = np.clip(grid, 0, np.array(spans) - 1)
     if reference.camera:
@@ -121,7 +121,7 @@ def predict(
     return Prediction(
         carried=carried,
         reference=reference,
-        frame_count=frame_count,
+        distinct_count=distinct_count,
         spans=spans,
         begin=grid,
         centre=after,
@@ -143,7 +143,7 @@ def _rounded(a: Int64, b: int) -> Int64:
 
 
 def _windows(
-    reference: GopRecord, carried: Int64, frame_count: int, death: Int64 | None
+    reference: GopRecord, carried: Int64, distinct_count: int, death: Int64 | None
 ) -> tuple[Int64, Int64, WindowData | None]:
     """Twice the centres of the lives in the old and in the new GoP ([M], frames / denominator), and the new windows."""
     window = reference.window
@@ -151,9 +151,9 @@ def _windows(
         none = np.zeros(len(carried), np.int64)
         return none, none, None
     old, d = window.birth[carried], window.denominator
-    birth = old - reference.frame_count * d
-    before = _centres(old, old + window.duration[carried], (reference.frame_count - 1) * d)
-    after = _centres(birth, death, (frame_count - 1) * d)
+    birth = old - reference.distinct_count * d
+    before = _centres(old, old + window.duration[carried], (reference.distinct_count - 1) * d)
+    after = _centres(birth, death, (distinct_count - 1) * d)
     return before, after, WindowData(window.edge, d, birth, death - birth)
 
 
@@ -165,13 +165,13 @@ def _denominator(reference: GopRecord) -> int:
     return reference.window.denominator if reference.window else 1
 
 
-def _travel(reference: GopRecord, velocity: Int64, time: Int64, frame_count: int) -> Int64:
+def _travel(reference: GopRecord, velocity: Int64, time: Int64, distinct_count: int) -> Int64:
     """[M, 2] grid positions that Gaussians of [M, 2] symbols of velocity move in [M] times, twice frames / denominator.
 
-    A velocity is per half of a GoP of `frame_count` frames. It is at most 2^24: all products are below 2^61.
+    A velocity is per half of a GoP of `distinct_count` frames. It is at most 2^24: all products are below 2^61.
     """
     ratios = np.array(_velocity_ratios(reference), np.int64)
-    return _rounded(velocity * ratios * time[:, None], frame_count * _denominator(reference))
+    return _rounded(velocity * ratios * time[:, None], distinct_count * _denominator(reference))
 
 
 def _moved(camera: CameraData, frame: int, grid: Int64, spans: tuple[int, int], fraction_bits: int) -> Int64:

@@ -347,6 +347,7 @@ class GopRecord(Record):
     shape: ShapeData
     colour: ColourData
     pts: tuple[int, ...] | None = None  # ticks, one per frame; only if frame_duration is 0
+    repeats: tuple[int, ...] = ()  # frames, numbered in the GoP and rising, that show what the one before them shows
     reference_mode: int = REFERENCE_INDEPENDENT
     blend_mode: int = BLEND_SUM
     background: tuple[float, float, float] = (0.0, 0.0, 0.0)  # RGB; normalised blending only
@@ -372,6 +373,11 @@ class GopRecord(Record):
     def gaussian_count(self) -> int:
         """N."""
         return len(self.mean.grid)
+
+    @property
+    def distinct_count(self) -> int:
+        """T, the frames that are no repeats: those that are coded and drawn."""
+        return self.frame_count - len(self.repeats)
 
     @property
     def motion_degree(self) -> int:

@@ -303,6 +303,21 @@ def filter_type(value: int) -> str | None:
     return between("filter_type", value, 0, 1)
 
 
+@rule("C-6.5-23")
+def repeat_count(value: int, frame_count: int) -> str | None:
+    """The first frame of a GoP is no repeat."""
+    return between("repeat_count", value, 0, frame_count - 1)
+
+
+@rule("C-6.5-24")
+def repeats_rise(deltas: list[int], frame_count: int) -> str | None:
+    """Repeats are frames of the GoP but its first, each once, in order."""
+    if 0 in deltas:
+        return "repeat_delta is 0, expected at least 1"
+    last = sum(deltas)
+    return None if last < frame_count else f"frame {last} of the GoP is a repeat, it has {frame_count}"
+
+
 @rule("C-6.5-15")
 def tools_in_profile(profile: int, tools: tuple[str, ...]) -> str | None:
     """Profile 0 uses none of the tools of profile 1."""

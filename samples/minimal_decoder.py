@@ -332,7 +332,7 @@ def read_gop(payload: bytes, sequence: dict[str, Any], before: Gop | None) -> Go
         gop.symbols["filter"] = weights.reshape(3, 12)
     require(r.at == len(payload), "C-6.3-5", "bytes are left at the end of a GOPD chunk")
     tools = ["reference_mode", "blend_mode", "motion_degree", "colour_drift", "window_type"]
-    tools += ["camera_type", "detail_type", "residual_frames", "filter_type"]
+    tools += ["camera_type", "detail_type", "residual_frames", "filter_type", "repeats"]
     tools += ["shape_type", "colour_space", "colour_norm"]
     used = [name for name in tools if head[name]]
     require(sequence["profile"] == 1 or not used, "C-6.5-15", f"profile 0 has no {', '.join(used)}")
@@ -360,6 +360,14 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
         right = head["first_frame"] or head["pts"][0] == sequence["start_pts"]
         require(right, "C-6.5-4", "first_pts of frame 0 is not start_pts")
         require(head["pts"][-1] < 2**63, "C-6.4-10", "a time stamp is out of range")
+    count = r.uvar()
+    require(count < head["frame_count"], "C-6.5-23", "there are no frames but repeats")
+    deltas = [r.uvar() for _ in range(count)]
+    right = all(deltas) and sum(deltas) < head["frame_count"]
+    require(right, "C-6.5-24", "repeats do not rise, or go beyond the GoP")
+    head["repeats"], head["distinct_count"] = np.cumsum(deltas).tolist(), head["frame_count"] - count
+    if count:
+        gop.symbols["repeats"] = np.cumsum(deltas)
     head["reference_mode"] = choice(r, "reference_mode", "C-6.5-6")
     n = head["gaussian_count"] = r.uvar()
     require(n <= LEVELS[sequence["level"]][1], "C-6.5-7", "more Gaussians than the level allows")
@@ -383,7 +391,7 @@ def read_camera(r: Reader, gop: Gop) -> None:
     head = gop.head
     head["offset_bits"] = choice(r, "offset_bits", "C-6.20-1", 8)
     head["slope_bits"] = choice(r, "slope_bits", "C-6.20-2", 24)
-    camera = np.stack([np.cumsum(r.plane(head["frame_count"])) for _ in range(6)], axis=1)
+    camera = np.stack([np.cumsum(r.plane(head["distinct_count"])) for _ in range(6)], axis=1)
     require((np.abs(camera) <= 2**24).all(), "C-6.20-3", "an offset or slope of the camera is out of range")
     gop.symbols["camera"] = camera
 
@@ -399,7 +407,7 @@ def read_carried(r: Reader, gop: Gop, before: Gop) -> None:
     for name in (*parts, "fraction_bits", "margin", "shape_type", "colour_space", "colour_norm", "edge", "denominator"):
         if name in old:
             head[name] = old[name]
-    frames, frames_before, d = head["frame_count"], old["frame_count"], head.get("denominator", 1)
+    frames, frames_before, d = head["distinct_count"], old["distinct_count"], head.get("denominator", 1)
     candidates = np.arange(old["gaussian_count"])
     if head["window_type"]:
         candidates = np.flatnonzero(before.symbols["birth"] + before.symbols["duration"] >= (frames_before - 1) * d)
@@ -428,8 +436,9 @@ def expect_means(gop: Gop, before: Gop) -> None:
     place = before.symbols["grid"][gop.chosen]
     if head["motion_degree"]:
         ratios = np.array([math.ldexp(float(step), old["fraction_bits"]) for step, _ in old["motion[1]"]], np.int64)
-        left = 2 * d * old["frame_count"] - middles(before)[gop.chosen]
-        place = place + rdiv(before.symbols["motion[1]"][gop.chosen] * ratios * left[:, None], d * old["frame_count"])
+        frames = old["distinct_count"]
+        left = 2 * d * frames - middles(before)[gop.chosen]
+        place = place + rdiv(before.symbols["motion[1]"][gop.chosen] * ratios * left[:, None], d * frames)
     place = np.clip(place, 0, span - 1)
     if old["camera_type"]:
         b, k, last = old["offset_bits"], old["slope_bits"], before.symbols["camera"][-1]
@@ -438,7 +447,7 @@ def expect_means(gop: Gop, before: Gop) -> None:
     if head["motion_degree"]:
         v = gop.symbols["motion[1]"][: gop.carried]
         require((np.abs(v) <= 2**24).all(), "C-6.18-8", "a carried Gaussian becomes too fast")
-        place = place + rdiv(v * ratios * middles(gop)[: gop.carried, None], d * head["frame_count"])
+        place = place + rdiv(v * ratios * middles(gop)[: gop.carried, None], d * head["distinct_count"])
     gop.expected["grid"] = np.clip(place, 0, span - 1)
 
 
@@ -446,7 +455,7 @@ def middles(gop: Gop) -> np.ndarray:
     """Twice the middle of every Gaussian's life inside the GoP, in frames / denominator (7.5)."""
     if not gop.head["window_type"]:
         return np.zeros(gop.head["gaussian_count"], np.int64)
-    birth, end = gop.symbols["birth"], (gop.head["frame_count"] - 1) * gop.head["denominator"]
+    birth, end = gop.symbols["birth"], (gop.head["distinct_count"] - 1) * gop.head["denominator"]
     return np.clip(birth, 0, end) + np.clip(birth + gop.symbols["duration"], 0, end)
 
 
@@ -592,7 +601,7 @@ def read_residual(r: Reader, gop: Gop) -> None:
         gop.head["residual_frames"],
         *((gop.sequence[side] + 7) // 8 for side in ("height", "width")),
     )
-    shape = -(-gop.head["frame_count"] // frames), rows, columns
+    shape = -(-gop.head["distinct_count"] // frames), rows, columns
     order = residual_order(frames)
     number = {frequencies: n for n, frequencies in enumerate(order)}
     gop.head["residual_step"] = [r.f32(), r.f32()]
@@ -662,7 +671,7 @@ def around(planes: np.ndarray) -> np.ndarray:
 def read_chunks(data: bytes) -> list[tuple[bytes, int, int, bytes]]:
     """(type, start, end, payload) of all chunks, front to back (6.2, 6.3)."""
     require(data[:8] == SIGNATURE, "C-6.2-1", "this is no .gsv file")
-    require(data[8:10] == b"\0\x09", "C-6.2-2", "the version is not 0.9")
+    require(data[8:10] == b"\0\x0a", "C-6.2-2", "the version is not 0.10")
     require(data[-21:-17] == b"ENDF" and data[-16:-12] == b"\x08\0\0\0", "C-6.2-4", "the file does not end in ENDF")
     r, chunks = Reader(data, 10), []
     while r.at < len(data):
@@ -815,7 +824,7 @@ def decode_parameters(data: bytes) -> list[dict[str, np.ndarray]]:
 def hash_field(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, np.ndarray]:
     """dmean [N, 2] and dcolour [N, 3] (7.7)."""
     f, n = gop.head["field"], len(p["mean"])
-    t = (i + 0.5) / gop.head["frame_count"]
+    t = (i + 0.5) / gop.head["distinct_count"]
     x = np.column_stack([p["mean"] / (gop.sequence["width"], gop.sequence["height"]), np.full(n, t)])
     u = np.clip(x, 0, 1) * np.array(f["input_scale"], np.float64)
     inputs = [grid_features(f[d], d, p[f"field.table{d}"], u[:, :d]) for d in (2, 3)]
@@ -855,7 +864,7 @@ def grid_features(grid: dict[str, Any], d: int, table: np.ndarray, u: np.ndarray
 
 def gaussians_at(gop: Gop, p: dict[str, np.ndarray], i: float) -> tuple[np.ndarray, ...]:
     """mean' [N, 2], Cholesky factor [N, 3], colour' [N, 3] and r [N] at position i of the GoP (7.7)."""
-    head, frames = gop.head, gop.head["frame_count"]
+    head, frames = gop.head, gop.head["distinct_count"]
     p = {name: array.astype(np.float64) for name, array in p.items()}
     n = len(p["mean"])
     r, tc = np.ones(n), np.zeros(n)
@@ -939,7 +948,7 @@ def draw(gop: Gop, p: dict[str, np.ndarray], i: float) -> np.ndarray:
     mean, cholesky, colour, r = gaussians_at(gop, p, i)
     gone = np.zeros_like(mean)  # since the home frame, where the detail moves
     if gop.head["detail_type"] == 1:
-        gone = mean - gaussians_at(gop, p, gop.head["frame_count"] // 2)[0]
+        gone = mean - gaussians_at(gop, p, gop.head["distinct_count"] // 2)[0]
         gone[~np.isfinite(gone).all(axis=1)] = 0
     drawn = (r > 0) & np.isfinite(mean).all(axis=1) & np.isfinite(colour).all(axis=1)
     mean, cholesky, colour, r, gone = (array[drawn] for array in (mean, cholesky, colour, r, gone))
@@ -986,13 +995,21 @@ def filtered(out: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.clip(rgb_of(found), 0, 1)
 
 
+def position_in(gop: Gop, g: float) -> float:
+    """The position i of the GoP that a real position g among all of its frames shows (7.7)."""
+    repeats, n = gop.head["repeats"], min(max(math.floor(g), 0), gop.head["frame_count"] - 1)
+    return n - sum(repeat <= n for repeat in repeats) + (0.0 if n + 1 in repeats else g - n)
+
+
 def decode_exact(data: bytes) -> Iterator[np.ndarray]:
     """The frames one by one in display order, before rounding."""
     with np.errstate(all="ignore"):
         for gop in read_file(data):
             p = dequantise(gop)
-            for i in range(gop.head["frame_count"]):
-                yield draw(gop, p, i)
+            for frame in range(gop.head["frame_count"]):
+                if frame not in gop.head["repeats"]:
+                    picture = draw(gop, p, position_in(gop, frame))
+                yield picture
 
 
 def decode_frames(data: bytes) -> np.ndarray:

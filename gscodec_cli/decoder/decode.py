@@ -218,7 +218,8 @@ class StreamDecoder:
     def enter(self, position: Fraction | float) -> tuple[GopRenderer, float]:
         """The renderer of the GoP that draws `position`, and the position inside it."""
         gop = self._gop_of(position)
-        return self.renderer(gop), self._inside(position, gop)
+        renderer = self.renderer(gop)
+        return renderer, self._inside(position, gop, renderer)
 
     def _nearest(self, position: Fraction | float) -> int:
         return min(max(math.floor(position + Fraction(1, 2)), 0), self.frame_count - 1)
@@ -230,12 +231,13 @@ class StreamDecoder:
             raise MediaError(f"{self.name}: {_NOTHING}")
         return gop
 
-    def _inside(self, position: Fraction | float, gop: int) -> float:
-        """The position in frames of the GoP; its last frame for one that is missing behind it."""
+    def _inside(self, position: Fraction | float, gop: int, renderer: GopRenderer) -> float:
+        """The position in distinct frames of the GoP; its last frame for one that is missing behind it."""
         entry, nearest = self.reader.gop_table[gop], self._nearest(position)
         if nearest < entry.first_frame:
             return 0.0
-        return float((position if nearest < entry.end_frame else entry.end_frame - 1) - entry.first_frame)
+        inside = (position if nearest < entry.end_frame else entry.end_frame - 1) - entry.first_frame
+        return renderer.position(float(inside))
 
     def frames(self, start: int, stop: int) -> Iterator[np.ndarray]:
         """Draw frames start..stop-1 in order; only their GoPs are read."""
@@ -246,8 +248,13 @@ class StreamDecoder:
 
         Ends where the last whole GoP of a damaged file or stream does.
         """
+        before, picture = None, None
         for renderer, inside in self.entered(positions, last):
-            yield renderer.render(inside)
+            if picture is not None and before == (renderer, inside):  # a repeat
+                picture = picture.copy()
+            else:
+                before, picture = (renderer, inside), renderer.render(inside)
+            yield picture
 
     def entered(
         self, positions: Iterable[Fraction | float], last: Fraction | float
@@ -267,7 +274,7 @@ class StreamDecoder:
                         self._gops[current + 1] = ahead.result()
                     renderer, current = self.renderer(gop), gop
                     ahead = pool.submit(self._read, gop + 1) if self._is_next_wanted(gop, last) else None
-                yield renderer, self._inside(position, gop)
+                yield renderer, self._inside(position, gop, renderer)
         finally:  # waits for nothing: what is given up may end here while its thread needs a lock that we hold
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -46,9 +46,9 @@ def detail_picture(
     return picture
 
 
-def home_position(frame_count: int) -> float:
+def home_position(distinct_count: int) -> float:
     """The frame of a GoP whose detail the picture is, as it is."""
-    return float(frame_count // 2)
+    return float(distinct_count // 2)
 
 
 @dataclass(frozen=True)

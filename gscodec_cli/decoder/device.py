@@ -46,13 +46,13 @@ class DeviceGop:
         mean, conic, colour, motion, drift, life, matrix, self.background, self._picture = parts
         scale = float(gop.scale[0]), float(gop.scale[1])
         centre = (0.0, 0.0) if gop.camera is None else (float(gop.camera.centre[0]), float(gop.camera.centre[1]))
-        over_time = motion, drift, life, gop.edge, renderer.frame_count
+        over_time = motion, drift, life, gop.edge, renderer.distinct_count
         self._moving = Moving(mean, conic, colour, *over_time, scale, matrix, gop.normalised, centre)
         self._home = None  # means [N, 2] in the frame of the detail
         self._residual = None if renderer.residual is None else DeviceResidual(renderer.residual, self._device)
         self._filter = None if renderer.filter is None else send([renderer.filter], self._device)[0]
         if detail is not None and detail.moving:
-            self._home = self.splats([home_position(renderer.frame_count)], endless=True).mean
+            self._home = self.splats([home_position(renderer.distinct_count)], endless=True).mean
 
     @property
     def frames_that_fit(self) -> int:
@@ -80,7 +80,7 @@ class DeviceGop:
         if camera is not None:
             arrays.append(np.stack([camera.at(position) for position in positions]))
         if plan is not None:
-            arrays += plan.device_plan.inputs([(p + 0.5) / self.renderer.frame_count for p in positions])
+            arrays += plan.device_plan.inputs([(p + 0.5) / self.renderer.distinct_count for p in positions])
         when, *sent = send(arrays, self._device)
         maps = None if camera is None else sent.pop(0)
         moving = replace(self._moving, edge=math.inf) if endless else self._moving  # no time is far from their ends

@@ -41,7 +41,7 @@ class MovingGaussians:
         self, params: GopParameters, header: SequenceHeader, view: View, dtype: Any, threads: int, backend: str | None
     ) -> None:
         """`dtype`: of what is drawn, float32 or float64; `backend` and `threads` are those of the kernels."""
-        self.frame_count, self._view, self._dtype, self._threads = params.frame_count, view, dtype, threads
+        self.distinct_count, self._view, self._dtype, self._threads = params.distinct_count, view, dtype, threads
         self.normalised = params.blend_mode == BLEND_NORMALISED
         with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is not drawn
             self._prepare_geometry(params, np.array(view.size) / (header.width, header.height))
@@ -71,7 +71,7 @@ class MovingGaussians:
     def _prepare_time(self, params: GopParameters) -> None:
         self.life, self.edge = None, 1.0
         if params.birth is not None and params.death is not None and params.edge is not None:
-            birth, death, last = self._cast(params.birth), self._cast(params.death), params.frame_count - 1
+            birth, death, last = self._cast(params.birth), self._cast(params.death), params.distinct_count - 1
             self.life = np.stack([birth, death, (np.clip(birth, 0, last) + np.clip(death, 0, last)) / 2], 1)
             self.edge = params.edge
 
@@ -80,7 +80,7 @@ class MovingGaussians:
 
     @np.errstate(over="ignore", invalid="ignore")
     def at(self, position: float, *, keep_all: bool = False) -> Gaussians2D:
-        """The Gaussians at frame position `position` (0..frame_count-1 are the frames) in pixels of the view.
+        """The Gaussians at `position` (0..distinct_count-1 are the distinct frames) in pixels of the view.
 
         Positions between frames are drawn too, up to half a frame beyond the first and the last (SPEC 7.7).
         Those whose window weight is 0 are left out unless `keep_all`. float32, or float64 for the engine `reference`.
@@ -98,7 +98,7 @@ class MovingGaussians:
             if self.drift is not None:
                 colour = colour + self.drift[active] * tau
         if self.plan is not None:
-            dmean, dcolour = self.plan.evaluate((position + 0.5) / self.frame_count, threads=self._threads)
+            dmean, dcolour = self.plan.evaluate((position + 0.5) / self.distinct_count, threads=self._threads)
             mean = mean + dmean[active].astype(self._dtype) * self.scale
             colour = colour + dcolour[active].astype(self._dtype) @ self.matrix
         if self.camera is not None:
@@ -113,7 +113,7 @@ class MovingGaussians:
         because something is not finite (SPEC 7.8). Normalised blending only.
         """
         if self._home is None:
-            self._home = self.at(home_position(self.frame_count), keep_all=True).mean
+            self._home = self.at(home_position(self.distinct_count), keep_all=True).mean
         g, active = self._at(position, False)
         weight = g.feature[:, 3:]
         features = np.concatenate([(g.mean - self._home[active]) * weight, weight], axis=1)
@@ -125,7 +125,8 @@ class MovingGaussians:
         if self.life is None:
             return None, slice(None)
         birth, death, _ = self.life.T
-        inside = min(max(position, 0), self.frame_count - 1)  # nothing fades in the half frames around a GoP (SPEC 7.7)
+        # Nothing fades in the half frames around a GoP (SPEC 7.7).
+        inside = min(max(position, 0), self.distinct_count - 1)
         rise = np.clip((inside - birth) / self.edge + 0.5, 0, 1)
         weight = rise * np.clip((death - inside) / self.edge + 0.5, 0, 1)
         if keep_all or weight.all():
@@ -136,8 +137,8 @@ class MovingGaussians:
     def _tau(self, position: float, active: slice | np.ndarray) -> Any:
         """Time in half GoPs from the centre of each Gaussian's life, [n, 1], or one number without windows."""
         if self.life is None:
-            return self._dtype(2 * position / self.frame_count)
-        return 2 / self.frame_count * (position - self.life[active, 2:])
+            return self._dtype(2 * position / self.distinct_count)
+        return 2 / self.distinct_count * (position - self.life[active, 2:])
 
     def _feature(self, colour: np.ndarray, weight: np.ndarray | None) -> np.ndarray:
         if weight is not None:

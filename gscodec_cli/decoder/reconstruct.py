@@ -39,15 +39,16 @@ PIXELS_PER_BYTE = 8  # the kernel lists a Gaussian, in 4 bytes, once for every 3
 
 
 class GopRenderer:
-    """Draws any frame position of one GoP. Reads no files; safe to use from one thread at a time.
+    """Draws any position among the distinct frames of one GoP. Reads no files; safe to use from one thread at a time.
 
     `backend` and `threads` are those of the kernels. Raises LimitError before drawing a frame whose Gaussians cover
     more pixels than `limits` allow, FormatError where the file's level does not allow it, BackendError for an engine
     that cannot run.
 
-    `moving` are its Gaussians; `detail` and `residual` are added to them; `filter` has the weights [3, 12] of what all
-    of it goes through, `canvas` is what is drawn for that, around `view`. `deep` frames have 16 bits; `background` and
-    `epsilon` are those of normalised blending.
+    `position` says where a position among all frames of the GoP lies. `moving` are its Gaussians; `detail` and
+    `residual` are added to them; `filter` has the weights [3, 12] of what all of it goes through, `canvas` is what is
+    drawn for that, around `view`. `deep` frames have 16 bits; `background` and `epsilon` are those of normalised
+    blending.
     """
 
     def __init__(
@@ -60,7 +61,7 @@ class GopRenderer:
         threads: int = 0,
         limits: Limits | None = None,
     ) -> None:
-        self.frame_count = params.frame_count
+        self.position, self.distinct_count = params.position, params.distinct_count
         self.view = view or make_view(header)
         self.filter = params.filter if self.view.size == (header.width, header.height) else None
         self.canvas = self.view if self.filter is None else self.view.widened(REACH)
@@ -84,10 +85,10 @@ class GopRenderer:
         self.residual: Residual | None = None
         if params.residual is not None:
             seen = size[::-1], self.view.size, self.canvas.crop
-            self.residual = Residual(params.residual, params.frame_count, YCC_TO_RGB, *seen, dtype)
+            self.residual = Residual(params.residual, params.distinct_count, YCC_TO_RGB, *seen, dtype)
 
     def render(self, position: float, out: np.ndarray | None = None) -> np.ndarray:
-        """Draw the frame at `position`: [height, width, 3] RGB of the view, into `out` when given.
+        """Draw what is at `position`: [height, width, 3] RGB of the view, into `out` when given.
 
         uint8, or uint16 (white is 65535) where the file has more than 8 bits per component.
         """

@@ -47,15 +47,15 @@ class GroupCoefficients:
 class Residual:
     """The residual of a GoP for a view.
 
-    frame_count: of the GoP; groups: coefficients of each group of `frames` frames. grid: (rows, columns) of blocks;
-    size: (height, width) in coded pixels. drawn: (width, height) of the view's whole picture; crop: (x, y, width,
-    height) of the view in it.
+    distinct_count: frames of the GoP that are no repeats; groups: coefficients of each group of `frames` frames. grid:
+    (rows, columns) of blocks; size: (height, width) in coded pixels. drawn: (width, height) of the view's whole
+    picture; crop: (x, y, width, height) of the view in it.
     """
 
     def __init__(
         self,
         residual: ResidualParameters,
-        frame_count: int,
+        distinct_count: int,
         matrix: np.ndarray,
         size: tuple[int, int],
         drawn: tuple[int, int],
@@ -65,7 +65,7 @@ class Residual:
         self.frames, self.matrix, self.size, self._dtype = residual.frames, matrix, size, dtype
         self.grid = -(-size[0] // BLOCK), -(-size[1] // BLOCK)
         of_group = math.prod(self.grid) * PIXELS * self.frames
-        count = group_count(frame_count, self.frames)
+        count = group_count(distinct_count, self.frames)
         self.groups = [self._group(residual, k * of_group, (k + 1) * of_group) for k in range(count)]
         x, y, width, height = crop
         self.lines = _between(y, height, size[0], size[0] / drawn[1])

@@ -126,9 +126,9 @@ def _continue_field(model: GopModel, reference: Reference, generator: torch.Gene
     if not carried.count:
         return
     old = _places(record, record.mean.grid[array_of(carried.index)])
-    length, model.frames = model.frames, record.frame_count
+    length, model.frames = model.frames, record.distinct_count
     with torch.no_grad():
-        shift, tint = model.field_at(old, record.frame_count - 0.5, model.params, 0)
+        shift, tint = model.field_at(old, record.distinct_count - 0.5, model.params, 0)
     model.frames = length
     added: Floats = array_of(shift * MEAN_SCALE)
     wanted, seen = np.repeat(added[:, None], length, axis=1), np.ones((carried.count, length), bool)

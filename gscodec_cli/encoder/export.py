@@ -124,7 +124,7 @@ def _window(compression: Compression, order: np.ndarray, reference: GopRecord | 
     symbols = array_of(compression.window.symbols(compression.model.params["window"]))[order]
     carried = compression.model.carried
     if reference is not None and reference.window is not None and carried is not None:
-        birth = reference.window.birth[array_of(carried.index)] - reference.frame_count * WINDOW_DENOMINATOR
+        birth = reference.window.birth[array_of(carried.index)] - reference.distinct_count * WINDOW_DENOMINATOR
         symbols[: carried.count, 0] = birth
     return WindowData(WINDOW_EDGE, WINDOW_DENOMINATOR, symbols[:, 0], symbols[:, 1] - symbols[:, 0])
 

@@ -6,6 +6,7 @@ Everything is measured on the record that would be written. Must not import the 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
@@ -24,6 +25,7 @@ from gscodec_cli.encoder.compression import Compression
 from gscodec_cli.encoder.export import export_gop
 from gscodec_cli.encoder.home import tensor_of
 from gscodec_cli.encoder.rate import Cost
+from gscodec_cli.encoder.repeats import repeats_of
 from gscodec_cli.encoder.tools import Tools
 from gscodec_cli.encoder.trainer import Trainer
 from gscodec_cli.metrics.psnr import psnr
@@ -33,24 +35,30 @@ from gscodec_cli.metrics.psnr import psnr
 class Job:
     """A GoP to be encoded.
 
-    pictures: its frames `span`, [T, H, W, 3] uint8 or uint16. pts: their times where the header has none. allowed: bits
+    shown: its frames `span`, [F, H, W, 3] uint8 or uint16. pts: their times where the header has none. allowed: bits
     it may take, where bits are asked for. reference: what it is predicted from, if so. tools: that it may use.
+
+    repeats: those of its frames that are not coded; pictures: [T, H, W, 3] the others.
     """
 
     header: SequenceHeader
     threads: int
     seed: int
     span: range
-    pictures: NDArray
+    shown: NDArray
     pts: tuple[int, ...] | None
     allowed: float | None
     reference: Reference | None
     tools: InitVar[Tools]
+    repeats: tuple[int, ...] = field(init=False)
+    pictures: NDArray = field(init=False)
     scene: Scene | None = field(init=False)  # how the picture moves, as far as that is known
     frames: Tensor = field(init=False)  # [T, 3, H, W] where they are trained
     _counted: tuple[ResidualData | None, int] = field(default=(None, 0), init=False)  # a residual and its bits
 
     def __post_init__(self, tools: Tools) -> None:
+        self.repeats = repeats_of(self.shown) if tools.repeats else ()
+        self.pictures = np.delete(self.shown, self.repeats, axis=0) if self.repeats else self.shown
         self.scene = scene_of(self.pictures, self._picture_before(), tools)
         self.frames = planes(self.pictures)
         # Before some of them go a GoP has more Gaussians than it will have, more than the level may hold.
@@ -58,11 +66,11 @@ class Job:
 
     def _picture_before(self) -> NDArray | None:
         """The last frame of the GoP before, decoded: where the camera of a predicted GoP goes on from."""
-        return None if self.before is None else self.renderer(self.before).render(self.before.frame_count - 1)
+        return None if self.before is None else self.renderer(self.before).render(self.before.distinct_count - 1)
 
     @property
     def samples(self) -> int:
-        """Pixels of all its frames."""
+        """Pixels of all its pictures."""
         return self.pictures[..., 0].size
 
     @property
@@ -80,6 +88,7 @@ class Job:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
         camera = trainer.scene.camera if trainer.scene else None
         record = export_gop(compression, self.span.start, self.pts, self.before, camera)
+        record = replace(record, frame_count=len(self.shown), repeats=self.repeats)
         return replace(record, detail=trainer.detail, residual=trainer.residual, filter=trainer.filter)
 
     def renderer(self, record: GopRecord) -> GopRenderer:
@@ -107,8 +116,12 @@ class Job:
 
     def psnrs(self, record: GopRecord) -> list[float]:
         """PSNR of each decoded frame of a record of this GoP, in dB."""
-        renderer = self.renderer(record)
-        return [psnr(renderer.render(i), picture) for i, picture in enumerate(self.pictures)]
+        renderer, found = self.renderer(record), list[float]()
+        for number, picture in enumerate(self.shown):
+            if number not in self.repeats:
+                drawn = renderer.render(number - bisect_left(self.repeats, number))
+            found.append(psnr(drawn, picture))
+        return found
 
 
 def planes(pictures: NDArray) -> Tensor:

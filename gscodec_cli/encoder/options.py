@@ -79,6 +79,7 @@ class EncodeOptions:
     detail: bool | None = None
     residual: bool | None = None
     filter: bool | None = None
+    repeats: bool | None = None
     blend: str | None = None
 
     def __post_init__(self) -> None:
@@ -247,14 +248,14 @@ def _override(base, options: EncodeOptions, names: dict[str, str]):
 
 def _tools(options: EncodeOptions, tools: Tools) -> Tools:
     same: tuple[str, ...] = ("mean_bits", "shape_bits", "field_bits", "rvq", "rvq_stages", "rvq_codebook")
-    main_only = ("motion_degree", "drift", "camera", "detail", "residual", "filter", "window", "births")
+    main_only = ("motion_degree", "drift", "camera", "detail", "residual", "filter", "repeats", "window", "births")
     same += (*main_only, "amplitude_step", "rate_slope", "spare")
     tools = _override(tools, options, {name: name for name in same})
     added = any(getattr(tools, name) for name in main_only) or options.blend
     if options.profile == "stgv" and (added or options.field is False):
         raise UsageError(
-            "profile stgv has no windows, births, polynomial motion, drift, camera, detail, residual, filter or "
-            "normalised blending: use --profile main"
+            "profile stgv has no windows, births, polynomial motion, drift, camera, detail, residual, filter, repeats "
+            "or normalised blending: use --profile main"
         )
     if options.profile == "stgv" and not tools.rvq:
         raise UsageError("--no-rvq: profile stgv codes colours by RVQ: use --profile main")

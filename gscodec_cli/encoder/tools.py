@@ -45,6 +45,7 @@ class Tools:
     detail: bool  # a picture of what the Gaussians leave out, which moves with them or stays in place
     residual: bool  # what each frame still misses, as cosine coefficients in space and time
     filter: bool  # what every frame goes through in the end
+    repeats: bool  # frames that show again what the one before them shows are not coded
     births: bool
     lattice: bool  # a step of training looks at every n-th pixel where Gaussians are wide enough
     field: HashLayout | None

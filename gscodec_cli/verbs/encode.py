@@ -48,6 +48,7 @@ SWITCHES: tuple[tuple[str, str], ...] = (
     ("detail", "Add what the Gaussians leave out as a picture, which moves with them or stays in place (main)."),
     ("residual", "Add what each frame still misses, as cosine coefficients in space and time (main)."),
     ("filter", "Smooth or sharpen all frames of a GoP in the end (main)."),
+    ("repeats", "Leave out frames that show again what the one before them shows (main)."),
 )
 
 

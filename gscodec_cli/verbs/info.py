@@ -166,6 +166,7 @@ def _tools(head: GopHeader) -> list[str]:
         ("still detail", head.detail_type == DETAIL_STILL),
         ("residual", head.residual_frames),
         ("filter", head.filter_type),
+        ("repeats", head.repeats),
         ("predicted", head.reference_mode),
     )
     return tools + [name for name, used in names if used]

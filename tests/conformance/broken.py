@@ -100,6 +100,8 @@ EDITS: dict[str, tuple[str, Fields]] = {
     "C-6.5-19": ("tiny", {HEADER + "camera_type": u8(2)}),
     "C-6.5-20": ("tiny", {HEADER + "detail_type": u8(3)}),
     "C-6.5-22": ("tiny", {HEADER + "filter_type": u8(2)}),
+    "C-6.5-23": ("tiny", {HEADER + "repeat_count": u8(1)}),
+    "C-6.5-24": ("repeated", {HEADER + "repeat_delta[0]": u8(0)}),
     "C-6.5-21": ("tiny", {HEADER + "residual_frames": u8(65)}),
     "C-6.6-1": ("tiny", {"gop[0].mean_data.fraction_bits": u8(9)}),
     "C-6.6-2": (

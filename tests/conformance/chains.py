@@ -61,8 +61,8 @@ def follow(
     carried = possible[keep(len(possible))]
     death = None
     if reference.window:
-        death = n.between(0, 2 * fresh.frame_count * reference.window.denominator, len(carried))
-    p = predict(reference, carried, fresh.frame_count, death, sequence, Place())
+        death = n.between(0, 2 * fresh.distinct_count * reference.window.denominator, len(carried))
+    p = predict(reference, carried, fresh.distinct_count, death, sequence, Place())
     changed = n.below(4, len(carried)) == 0 if far else np.zeros(len(carried), bool)
     motion = _motion(n, p, fresh, changed)
     near = p.means(motion, Place()) + _changes(n, 2, 2, changed)

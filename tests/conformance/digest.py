@@ -29,6 +29,8 @@ def parameter_digests(params: GopParameters) -> dict[str, str]:
 
 def _symbols(r: GopRecord) -> Iterator[tuple[str, np.ndarray]]:
     yield "grid", r.mean.grid
+    if r.repeats:
+        yield "repeats", np.array(r.repeats)
     yield from _coded("shape", r.shape.coded)
     yield from _coded("colour", r.colour.coded)
     if r.motion:

@@ -75,7 +75,7 @@ def pictures(data: bytes) -> np.ndarray:
     frames = []
     for index in range(reader.gop_count):
         params = dequantise(reader.read_gop(index))
-        frames += [exact_frame(params, reader.header, position) for position in range(params.frame_count)]
+        frames += [exact_frame(params, reader.header, params.position(frame)) for frame in range(params.frame_count)]
     return np.floor(np.stack(frames) * 65535 + 0.5).astype(np.uint16)
 
 

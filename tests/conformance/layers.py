@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The conformance vectors of details, residuals and filters, alone and in predicted GoPs; named as the files are."""
+"""The conformance vectors of what is added to Gaussians, and of repeats, also in predicted GoPs; named as the files."""
 
 from __future__ import annotations
 
@@ -158,3 +158,25 @@ def filtered_small() -> Vector:
     still = FilterData(np.zeros((3, 12), np.int64))
     gops = [plain(n, 0, 1, 3, size, filter=smoothing(n)), plain(n, 1, 1, 3, size, filter=still)]
     return header(2, size, max_gop_frames=1), gops
+
+
+@vector
+def repeated() -> Vector:
+    """Repeats with all tools, in predicted GoPs, in GoPs of nothing else; time stamps in the GoPs; 37 x 21 pixels."""
+    n, size = Numbers(39), (37, 21)
+    time = {"frame_duration": 0, "start_pts": 5, "max_entry_distance": 20}
+    sequence = header(25, size, max_gop_frames=9, **time)
+
+    def whole(first: int, frames: int, count: int, repeats: tuple[int, ...], **tools: Any) -> GopRecord:
+        pts = tuple(5 + 10 * frame for frame in range(first, first + frames))
+        distinct = frames - len(repeats)
+        seen = whole_gop(n, size, first, distinct, count, camera=camera(n, distinct), **tools)
+        return replace(seen, frame_count=frames, pts=pts, repeats=repeats)
+
+    small = field(n, grid(2, 2, 2, 5), grid(3, 2, 2, 5), 1, 8, 0.015625)
+    added = {"detail": detail(n, size), "residual": residual(n, 6, 2, size), "filter": smoothing(n)}
+    gops = [whole(0, 9, 40, (1, 4, 5), field=small, **added)]
+    gops.append(follow(n, sequence, gops[-1], whole(9, 7, 8, (6,), field=small), every(1)))
+    gops.append(follow(n, sequence, gops[-1], whole(16, 4, 8, (1, 2, 3)), every(1)))
+    gops.append(plain(n, 20, 5, 20, size, pts=(205, 215, 225, 235, 245), repeats=(1, 2, 3, 4)))
+    return sequence, gops

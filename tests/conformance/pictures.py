@@ -49,7 +49,7 @@ def errors(frame: np.ndarray, exact: np.ndarray) -> tuple[float, float]:
 def frame_bounds(params: GopParameters, header: SequenceHeader) -> list[dict[str, float]]:
     """Per frame the largest peak and rms error: powers of two, with room over what the float32 engine has."""
     bounds = []
-    for position in range(params.frame_count):
+    for position in map(params.position, range(params.frame_count)):
         exact = exact_frame(params, header, position)
         peak, rms = errors(fast_frame(params, header, position, "cpu"), exact)
         bounds.append({"peak": _bound(peak, PEAK_FLOOR), "rms": _bound(rms, RMS_FLOOR)})

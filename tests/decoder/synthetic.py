@@ -60,12 +60,14 @@ def make_gop(
 ) -> GopRecord:
     """Random Gaussians; `tools` names what is switched on: motion, drift, window, normalised, log, ycc, energy, field,
     alive (windows that are open all the time), camera, detail or still detail (which need normalised), residual,
-    filter.
+    filter, repeats (every third frame).
 
     `log_extent`: mean and deviation of ln l11 and ln l22 (pixels). `gain`: typical colour weight. `field_layout`:
     see PAPER_FIELD.
     """
     rng = np.random.default_rng([seed, first_frame])
+    repeats = tuple(range(2, frame_count, 3)) if "repeats" in tools else ()
+    distinct = frame_count - len(repeats)
     values = _Values(rng, gaussians)
     pts = None
     if header.frame_duration == 0:
@@ -74,6 +76,7 @@ def make_gop(
         first_frame=first_frame,
         frame_count=frame_count,
         pts=pts,
+        repeats=repeats,
         blend_mode=BLEND_NORMALISED if "normalised" in tools else 0,
         background=(0.2, 0.4, 0.6),
         blend_epsilon=0.2,
@@ -82,11 +85,11 @@ def make_gop(
         colour=_colour(values, gain, tools),
         motion=MotionData((values.coded(2, 3.0, 0.25), values.coded(2, 1.0, 0.25))) if "motion" in tools else None,
         drift=DriftData(values.coded(3, gain / 4, 0.01)) if "drift" in tools else None,
-        window=_window(values, frame_count, "alive" in tools) if {"window", "alive"} & set(tools) else None,
+        window=_window(values, distinct, "alive" in tools) if {"window", "alive"} & set(tools) else None,
         field=make_field(rng, *field_layout) if "field" in tools else None,
-        camera=_camera(rng, frame_count) if "camera" in tools else None,
+        camera=_camera(rng, distinct) if "camera" in tools else None,
         detail=make_detail(rng, header, "detail" in tools) if DETAILS & set(tools) else None,
-        residual=make_residual(rng, header, frame_count) if "residual" in tools else None,
+        residual=make_residual(rng, header, distinct) if "residual" in tools else None,
         filter=FilterData(rng.integers(-9, 20, (3, 12))) if "filter" in tools else None,
     )
 

@@ -123,7 +123,7 @@ QUICK = {"preset": "fast", "key_iterations": 11, "joint_iterations": 20, "tune_i
 
 def encode(clip, partial, progress=None, *, resume=False, **how) -> bytes:
     """The file of an encode that tries lengths."""
-    run = Encode(open_video(clip), EncodeOptions(bpp=0.5, **QUICK), partial, resume=resume)
+    run = Encode(open_video(clip), EncodeOptions(bpp=0.2, **QUICK), partial, resume=resume)
     run.train(progress, **how)
     out = io.BytesIO()
     run.write(out)

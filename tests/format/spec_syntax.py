@@ -2,8 +2,9 @@
 """Reads the syntax tables of SPEC.md as a program and runs it over the bytes of a file.
 
 Whatever the tables say is what gets parsed: nothing here knows a field of the format but for the few functions that
-SPEC section 6 defines in prose (levels, features, entries, inputs, raw_length, block_count, inherited, more_data,
-unknown), and what the caller says of candidates, carried Gaussians and coefficients of blocks, which take decoding.
+SPEC section 6 defines in prose (levels, features, entries, inputs, raw_length, block_count, inherited, distinct_count,
+more_data, unknown), and what the caller says of candidates, carried Gaussians and coefficients of blocks, which take
+decoding.
 """
 
 from __future__ import annotations
@@ -100,6 +101,7 @@ class Runner:
             "entries": self._entries,
             "inputs": self._inputs,
             "raw_length": self._raw_length,
+            "distinct_count": lambda: self.variables["frame_count"] - self.variables["repeat_count"],
             "candidate_count": lambda: self._carried[self._gop][0],
             "block_count": lambda: -(-self.variables["width"] // 8) * -(-self.variables["height"] // 8),
             "inherited": lambda: self.variables["detail_reference"] if self.variables["reference_mode"] else 0,

@@ -183,12 +183,20 @@ filters = arrays((3, 12), st.integers(-128, 127)).map(FilterData)
 
 
 @st.composite
+def repeats(draw: st.DrawFn, frames: int) -> tuple[int, ...]:
+    """Any repeats of a GoP of so many frames."""
+    return tuple(sorted(draw(st.sets(st.integers(1, frames - 1))))) if frames > 1 else ()
+
+
+@st.composite
 def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
     """GoPs of `header` with any tools of profile main."""
     count = draw(st.sampled_from([0, 1, 2, 5, 40]))
     frames = draw(st.integers(1, min(header.max_gop_frames, header.frame_count, 8)))
     first = draw(st.integers(0, header.frame_count - frames))
-    optional: dict[str, Any] = {}
+    repeated = draw(repeats(frames))
+    distinct = frames - len(repeated)
+    optional: dict[str, Any] = {"repeats": repeated}
     if draw(st.booleans()):
         degree = draw(st.integers(1, 3))
         optional["motion"] = MotionData(tuple(draw(coded(count, 2)) for _ in range(degree)))
@@ -198,7 +206,7 @@ def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
         optional["window"] = draw(windows(count))
     if draw(st.booleans()):
         optional["field"] = draw(fields())
-    optional["camera"] = draw(st.one_of(st.none(), cameras(frames)))
+    optional["camera"] = draw(st.one_of(st.none(), cameras(distinct)))
     optional["filter"] = draw(st.one_of(st.none(), filters))
     if draw(st.booleans()):
         optional |= {"blend_mode": 1, "background": draw(st.tuples(f32s, f32s, f32s))}
@@ -206,7 +214,7 @@ def gops(draw: st.DrawFn, header: SequenceHeader) -> GopRecord:
         if has_room(header):
             optional["detail"] = draw(st.one_of(st.none(), details(header)))
     if has_room(header):
-        optional["residual"] = draw(st.one_of(st.none(), residuals(header, frames)))
+        optional["residual"] = draw(st.one_of(st.none(), residuals(header, distinct)))
     if header.frame_duration == 0:
         start = header.start_pts if first == 0 else draw(st.integers(-(1 << 62), 1 << 62))
         deltas = draw(st.lists(st.integers(1, (1 << 32) - 1), min_size=frames - 1, max_size=frames - 1))
@@ -250,7 +258,7 @@ def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> 
     possible = candidates(reference)
     window, old = reference.window, None
     if window:
-        old = window.birth - reference.frame_count * window.denominator
+        old = window.birth - reference.distinct_count * window.denominator
         possible = possible[old[possible] >= -(1 << 20)]
     chosen = possible[draw(hnp.arrays(np.bool_, len(possible)))]
     new = draw(st.sampled_from([0, 1, 5, 40]))
@@ -264,7 +272,9 @@ def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> 
     spans = grid_spans(header, reference.mean.fraction_bits, reference.mean.margin)
     grid = np.stack([draw(arrays((count,), st.integers(0, span - 1))) for span in spans], axis=1)
     grid[len(chosen) :] = grid[len(chosen) :][morton_order(grid[len(chosen) :])]
-    tools: dict[str, Any] = {}
+    repeated = draw(repeats(frames))
+    distinct = frames - len(repeated)
+    tools: dict[str, Any] = {"repeats": repeated}
     if window:
         fresh = draw(windows(new))
         duration = np.concatenate([draw(arrays((len(chosen),), st.integers(0, 1 << 20))), fresh.duration])
@@ -279,7 +289,7 @@ def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> 
             known = [details(header, reference.detail)] if reference.detail else []
             tools["detail"] = draw(st.one_of(st.none(), details(header), *known))
     if has_room(header):
-        tools["residual"] = draw(st.one_of(st.none(), residuals(header, frames)))
+        tools["residual"] = draw(st.one_of(st.none(), residuals(header, distinct)))
     if header.frame_duration == 0:
         tools["pts"] = tuple(range(frames))
     return GopRecord(
@@ -291,7 +301,7 @@ def predicted(draw: st.DrawFn, header: SequenceHeader, reference: GopRecord) -> 
         reference_mode=REFERENCE_PREVIOUS,
         drift=DriftData(like(reference.drift.coded)) if reference.drift else None,
         field=draw(st.one_of(st.none(), fields())),
-        camera=draw(st.one_of(st.none(), cameras(frames))),
+        camera=draw(st.one_of(st.none(), cameras(distinct))),
         carried=chosen,
         **tools,
     )

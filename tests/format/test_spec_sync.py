@@ -64,7 +64,7 @@ def residual_counts(sequence: SequenceHeader, gop: GopRecord) -> tuple[int, list
     if not gop.residual:
         return 0, []
     depth = 64 * gop.residual.frames
-    shape = -(-gop.frame_count // gop.residual.frames), -(-sequence.height // 8), -(-sequence.width // 8)
+    shape = -(-gop.distinct_count // gop.residual.frames), -(-sequence.height // 8), -(-sequence.width // 8)
     counts = [np.zeros(shape, np.int64) for _ in range(3)]
     for count, index in zip(counts, gop.residual.index, strict=True):
         np.maximum.at(count.reshape(-1), index // depth, index % depth + 1)

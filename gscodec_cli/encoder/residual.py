@@ -17,7 +17,7 @@ from gscodec.format.limits import MAX_RESIDUAL_FRAMES
 from gscodec.format.records import ResidualData, SequenceHeader
 from gscodec.format.residual import residual_bytes
 from gscodec_cli.encoder.residual_choice import DEAD, STEP, choose
-from gscodec_cli.encoder.residual_cosines import Coefficients, Floats, coefficients, spatial, stripes, temporal
+from gscodec_cli.encoder.residual_cosines import Coefficients, Floats, coefficients, shares, spatial, stripes, temporal
 
 USUAL = 0.5  # share of the error by which it falls for a share of the bits, where nothing is known
 # That of a residual, from that of the Gaussians that bring least: in short groups and in those of LONG frames and more,
@@ -160,11 +160,12 @@ def _likely_lengths(missing: Floats, slope: float) -> list[int]:
     for lines in stripes(missing):
         luma = spatial(lines, 0)
         for frames in gains:
-            size = np.abs(temporal(luma, frames)) / np.float32(step)
-            size = size[size > 1 - DEAD]
-            left = size - np.floor(size + DEAD)
-            gain = float((size**2 - left**2).sum(dtype=np.float64)) * step**2
-            gains[frames] += gain - slope * COEFFICIENT_BITS * len(size)
+            for share, group in zip(shares(count, frames), temporal(luma, frames), strict=True):
+                size = np.abs(group) / np.float32(step)
+                size = size[size > 1 - DEAD]
+                left = size - np.floor(size + DEAD)
+                gain = float(share) * float((size**2 - left**2).sum(dtype=np.float64)) * step**2
+                gains[frames] += gain - slope * COEFFICIENT_BITS * len(size)
     return sorted(gains, key=lambda frames: -gains[frames])[:LIKELY]
 
 
@@ -175,9 +176,10 @@ def _coded(wanted: Sequence[Coefficients], slope: float, frames: int) -> tuple[R
     """
     index, values, gain, step = [], [], 0.0, STEP * math.sqrt(slope)
     for part in wanted:
-        where, symbols = choose(part.values / np.float32(step), part.blocks, frames)
+        where, symbols = choose(part.values / np.float32(step), part.share, part.blocks, frames)
         sizes = part.values.reshape(-1)[where].astype(np.float64) / step
-        gain += float((sizes**2 - (sizes - symbols) ** 2).sum()) * step**2
+        gains = part.share[where // part.values.shape[1]] * (sizes**2 - (sizes - symbols) ** 2)
+        gain += float(gains.sum()) * step**2
         index.append(part.place(where))
         values.append(symbols)
     if not any(map(len, index)):

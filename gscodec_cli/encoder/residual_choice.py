@@ -20,8 +20,11 @@ CLASSES = 10  # of blocks, by how many coefficients they have
 END_BITS = 0.8  # of each bit below the first one of a count
 
 
-def choose(wanted: Floats, blocks: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """(flat indices, symbols) of coefficients [B, 64 * frames] in steps; the rest of `blocks` has none that count."""
+def choose(wanted: Floats, share: Floats, blocks: int, frames: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """(flat indices, symbols) of coefficients [B, 64 * frames] in steps; the rest of `blocks` has none that count.
+
+    share: [B] of the error that a coefficient takes away, what is in frames that there are.
+    """
     active = np.flatnonzero(np.maximum(wanted.max(1), -wanted.min(1)) > 1 - DEAD)
     empty, depth, diagonal = blocks - len(active), wanted.shape[1], scan(frames).sum(1)
     parts = np.array_split(active, 1 + active.size * depth // PART)
@@ -30,7 +33,8 @@ def choose(wanted: Floats, blocks: int, frames: int) -> tuple[NDArray[np.int64],
         costs = _Costs(diagonal)
         for number, chosen in enumerate(symbols):
             costs.count(np.minimum(chosen, LARGEST).astype(np.int64), 0 if number else empty)
-        symbols = [_worth(np.abs(wanted[part]), chosen, costs) for part, chosen in zip(parts, symbols, strict=True)]
+        both = zip(parts, symbols, strict=True)
+        symbols = [_worth(np.abs(wanted[part]), share[part, None], chosen, costs) for part, chosen in both]
     index, values = [], []
     for part, chosen in zip(parts, symbols, strict=True):
         row, column = np.nonzero(chosen)
@@ -39,10 +43,10 @@ def choose(wanted: Floats, blocks: int, frames: int) -> tuple[NDArray[np.int64],
     return np.concatenate(index), np.concatenate(values)
 
 
-def _worth(size: Floats, symbols: Floats, costs: _Costs) -> Floats:
+def _worth(size: Floats, share: Floats, symbols: Floats, costs: _Costs) -> Floats:
     """The symbols [A, 64 * frames] that are worth their bits, of coefficients of this size in steps; 0 for the rest."""
     slope, (bits, zero, ends) = np.float32(1 / STEP**2), costs.bits(np.minimum(symbols, LARGEST).astype(np.int64))
-    gain = size**2 - (size - symbols) ** 2
+    gain = share * (size**2 - (size - symbols) ** 2)
     good = (symbols > 0) & (gain > slope * (bits - zero))
     worth = np.cumsum(np.where(good, gain - slope * bits, -slope * zero), 1)
     worth = np.concatenate([np.zeros((len(size), 1), np.float32), worth], 1) - slope * ends

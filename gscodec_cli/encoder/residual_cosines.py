@@ -26,7 +26,8 @@ PART = 1 << 22  # numbers of the frames that are looked at at once
 
 
 class Coefficients(NamedTuple):
-    """Those of one component. blocks: of all groups; number: [A] of the blocks that are kept, values: [A, 64 * frames].
+    """Those of one component. blocks: of all groups; number: [A] of the blocks that are kept, values: [A, 64 * frames],
+    share: [A] of their frames that are frames of the GoP.
 
     The order is the file's (SPEC 6.22).
     """
@@ -34,6 +35,7 @@ class Coefficients(NamedTuple):
     blocks: int
     number: NDArray[np.int64]
     values: Floats
+    share: Floats
 
     def place(self, where: NDArray[np.int64]) -> NDArray[np.int64]:
         """Flat indices into the kept values as those into the values of all blocks."""
@@ -45,20 +47,28 @@ def coefficients(missing: Floats, frames: int, least: float) -> list[Coefficient
     """Of each component of `missing` [T, H, W, 3] RGB, in groups of so many frames, the blocks that reach `least`."""
     found: list[list[tuple[NDArray[np.int64], Floats]]] = [[] for _ in range(DETAIL_COMPONENTS)]
     first, (rows, columns) = 0, (-(-side // BLOCK) for side in missing.shape[1:3])
-    groups, of_group = group_count(len(missing), frames), rows * columns
+    share, of_group = shares(len(missing), frames), rows * columns
     for lines in stripes(missing):
         for component, parts in enumerate(found):
             blocks = _over_time(spatial(lines, component), frames)
             group, block = np.nonzero(np.maximum(blocks.max(2), -blocks.min(2)) >= least)
             parts.append((group * of_group + first + block, blocks[group, block]))
         first += blocks.shape[1]
-    return [_sorted(groups * of_group, parts) for parts in found]
+    return [_sorted(of_group, share, parts) for parts in found]
 
 
-def _sorted(blocks: int, parts: list[tuple[NDArray[np.int64], Floats]]) -> Coefficients:
+def _sorted(of_group: int, share: Floats, parts: list[tuple[NDArray[np.int64], Floats]]) -> Coefficients:
     number = np.concatenate([number for number, _ in parts])
     order = np.argsort(number, kind="stable")
-    return Coefficients(blocks, number[order], np.concatenate([values for _, values in parts])[order])
+    number, values = number[order], np.concatenate([values for _, values in parts])[order]
+    return Coefficients(len(share) * of_group, number, values, share[number // of_group])
+
+
+def shares(count: int, frames: int) -> Floats:
+    """[groups] what share of each group's frames are among the `count` frames of a GoP: the last may go beyond it."""
+    found = np.ones(group_count(count, frames), np.float32)
+    found[-1] -= (len(found) * frames - count) / frames
+    return found
 
 
 def stripes(missing: Floats) -> Iterator[Floats]:

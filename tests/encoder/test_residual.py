@@ -10,6 +10,7 @@ import pytest
 
 from gscodec.format.container import ContainerReader
 from gscodec.format.dequant import residual_values
+from gscodec.format.records import ResidualData
 from gscodec.format.residual import residual_bytes
 from gscodec_cli.decoder.residual import Residual
 from gscodec_cli.decoder.view import YCC_TO_RGB
@@ -120,6 +121,17 @@ def test_what_a_residual_is_said_to_be_is_what_it_is(missing):
     left = np.square(wanted - decoded(found.residual)).sum()
     assert found.bits == bits_of(found.residual)
     assert found.gain == pytest.approx(np.square(wanted).sum() - left, rel=0.01)
+
+
+@pytest.mark.parametrize("frames", [2, 4, 5])
+def test_frames_behind_the_end_bring_nothing(frames):
+    """The last group goes on beyond the GoP: what it takes away there is no gain, and not worth bits."""
+    wanted = flashing()
+    like = ResidualData(frames, (1.0, 1.0), (np.zeros(0, np.int64),) * 3, (np.zeros(0, np.int32),) * 3)
+    found = module.fit_residual(wanted, BITS, HEADER, USUAL, like)
+    left = np.square(wanted - decoded(found.residual)).sum()
+    assert found.residual.frames == frames
+    assert found.gain == pytest.approx(np.square(wanted).sum() - left, rel=0.04)
 
 
 def test_a_residual_leads_where_a_bit_of_it_brings_more_than_one_of_gaussians():

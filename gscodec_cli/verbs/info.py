@@ -143,6 +143,7 @@ def _gop(reader: GopSource, index: int) -> dict[str, Any]:
     return {
         "first_frame": entry.first_frame,
         "frames": entry.frame_count,
+        "repeats": len(head.repeats),
         "gaussians": head.gaussian_count,
         "carried": reader.read_gop(index).carried_count,
         "entry": reader.gops_to_enter(index)[0],

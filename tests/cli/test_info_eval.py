@@ -60,6 +60,13 @@ def test_info_tells_what_is_added_to_gaussians(gsv, tmp_path, kind):
     assert sum(facts["bits"].values()) == 8 * facts["bytes"]
 
 
+def test_info_tells_repeats(gsv, tmp_path):
+    (tmp_path / "repeats.gsv").write_bytes(make_file(make_header(frames=7), 20, ("repeats",)))
+    gop = json.loads(gsv("info", tmp_path / "repeats.gsv", "--json").out)["gop_table"][0]
+    assert (gop["frames"], gop["repeats"]) == (7, 2)
+    assert gop["tools"] == ["sum", "repeats"]
+
+
 def test_info_tells_predicted_gops(gsv, tmp_path):
     (tmp_path / "chain.gsv").write_bytes(base("chain"))
     facts = json.loads(gsv("info", tmp_path / "chain.gsv", "--json").out)

@@ -39,6 +39,7 @@ TOOLS = [
     ("residual", "detail", "normalised", "window"),
     ("filter", "motion"),
     ("filter", "residual", "detail", "normalised", "window"),
+    ("repeats", "residual", "detail", "normalised", "window", "motion", "camera"),
 ]
 
 

@@ -106,6 +106,7 @@ def test_frames_of_more_than_eight_bits():
         "detailed.gsv",
         "residual_blocks.gsv",
         "filtered.gsv",
+        "repeated.gsv",
     ],
 )
 def test_pictures_stay_within_the_bounds_of_the_specification(name):

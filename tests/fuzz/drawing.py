@@ -35,8 +35,8 @@ class Painter:
         size = VIEWS[view % len(VIEWS)]
         try:
             renderer = GopRenderer(params, header, view=make_view(header, size), threads=1, limits=LIMITS)
-            for position in (-0.5, params.frame_count / 3, params.frame_count - 1):
-                picture = renderer.render(position)
+            for frame in (-0.5, params.frame_count / 3, params.frame_count - 1):
+                picture = renderer.render(renderer.position(frame))
                 assert picture.shape == (*renderer.view.shape, 3)
                 assert picture.dtype == (np.uint8 if header.bit_depth == 8 else np.uint16)
         except FormatError as error:

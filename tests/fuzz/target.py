@@ -164,8 +164,8 @@ def _draw(source: GopSource) -> str:
             record = source.read_gop(gop)
         try:
             renderer = GopRenderer(dequantise(record), source.header, threads=1, limits=LIMITS)
-            for position in {0, record.frame_count / 2, record.frame_count - 1}:
-                renderer.render(position)
+            for frame in {0, record.frame_count / 2, record.frame_count - 1}:
+                renderer.render(renderer.position(frame))
         except FormatError as error:
             if error.code != "C-6.5-16":  # the only rule that drawing alone can check
                 raise

@@ -50,7 +50,7 @@ def report(record: GopRecord, header: SequenceHeader) -> str:
     """A row for each kind of number: its step, and the squared error of RGB in the GoP for one of them."""
     params = dequantise(record)
     before = pictures(params, header)
-    share = before.size / LOOKED_AT * record.frame_count / record.gaussian_count
+    share = before.size / LOOKED_AT * record.distinct_count / record.gaussian_count
     rows = []
     for kind, step, numbers, moved in all_moved(record, params):
         error = float(np.square(pictures(moved, header) - before).mean()) * share / numbers
@@ -62,7 +62,7 @@ def pictures(params: GopParameters, header: SequenceHeader) -> NDArray[np.float6
     """[LOOKED_AT, H, W, 3] frames of 0..255, evenly spread over the GoP."""
     renderer = GopRenderer(params, header)
     scale = 255 / (2**header.bit_depth - 1)
-    positions = np.linspace(0, params.frame_count - 1, LOOKED_AT).round()
+    positions = np.linspace(0, params.distinct_count - 1, LOOKED_AT).round()
     return np.stack([renderer.render(float(position)).astype(np.float64) * scale for position in positions])
 
 

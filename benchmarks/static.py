@@ -31,7 +31,7 @@ def main() -> None:
 def gop_shares(renderer: GopRenderer) -> list[tuple[float, float]]:
     """(equal, close) share for every frame of a GoP but the first."""
     shares, before = [], None
-    for position in range(renderer.frame_count):
+    for position in range(renderer.distinct_count):
         now = renderer.moving.at(position, keep_all=True)
         if before is not None:
             moved = np.abs(now.mean - before.mean).max(1)

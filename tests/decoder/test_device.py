@@ -116,7 +116,7 @@ def test_pictures_stay_within_the_bounds_of_the_specification(name):
     for index, gop in enumerate(entry["gops"]):
         params = dequantise(reader.read_gop(index))
         device = DeviceGop(GopRenderer(params, reader.header, backend="triton"))
-        positions = list(range(params.frame_count))
+        positions = list(map(params.position, range(params.frame_count)))
         splats = device.splats(positions)
         bins = bin_splats(splats, (reader.header.height, reader.header.width))
         images = np.clip(device.colours(splats, bins, positions).cpu().numpy().astype(np.float64), 0, 1)

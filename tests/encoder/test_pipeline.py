@@ -56,7 +56,7 @@ def _decode(data):
     with ContainerReader(io.BytesIO(data)) as reader:
         records = [reader.read_gop(i) for i in range(reader.gop_count)]
         renderers = [GopRenderer(dequantise(r), reader.header) for r in records]
-        return np.stack([draw.render(i) for draw in renderers for i in range(draw.frame_count)])
+        return np.stack([draw.render(i) for draw in renderers for i in range(draw.distinct_count)])
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: "-".join(str(v) for v in s.values()))

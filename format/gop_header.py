@@ -163,9 +163,8 @@ def _repeats(io: FieldStream, v: Values) -> tuple[int, ...]:
     io.field(v, "repeat_count", UVAR)
     validate.repeat_count(io.place, v["repeat_count"], v["frame_count"])
     io.fields(v, "repeat_delta", UVAR, v["repeat_count"])
-    found = tuple(accumulate(v["repeat_delta"]))
     validate.repeats_rise(io.place, v["repeat_delta"], v["frame_count"])
-    return found
+    return tuple(accumulate(v["repeat_delta"]))
 
 
 def _check_gaussian_count(io: FieldStream, header: SequenceHeader, limits: Limits, count: int) -> None:

@@ -365,9 +365,10 @@ def read_gop_header(r: Reader, gop: Gop) -> None:
     deltas = [r.uvar() for _ in range(count)]
     right = all(deltas) and sum(deltas) < head["frame_count"]
     require(right, "C-6.5-24", "repeats do not rise, or go beyond the GoP")
-    head["repeats"], head["distinct_count"] = np.cumsum(deltas).tolist(), head["frame_count"] - count
+    repeats = np.cumsum(deltas)
+    head["repeats"], head["distinct_count"] = repeats.tolist(), head["frame_count"] - count
     if count:
-        gop.symbols["repeats"] = np.cumsum(deltas)
+        gop.symbols["repeats"] = repeats
     head["reference_mode"] = choice(r, "reference_mode", "C-6.5-6")
     n = head["gaussian_count"] = r.uvar()
     require(n <= LEVELS[sequence["level"]][1], "C-6.5-7", "more Gaussians than the level allows")

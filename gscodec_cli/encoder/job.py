@@ -6,7 +6,6 @@ Everything is measured on the record that would be written. Must not import the 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from dataclasses import InitVar, dataclass, field, replace
 
 import numpy as np
@@ -88,8 +87,14 @@ class Job:
         compression = trainer.compression or Compression(trainer.model, trainer.generator)
         camera = trainer.scene.camera if trainer.scene else None
         record = export_gop(compression, self.span.start, self.pts, self.before, camera)
-        record = replace(record, frame_count=len(self.shown), repeats=self.repeats)
-        return replace(record, detail=trainer.detail, residual=trainer.residual, filter=trainer.filter)
+        return replace(
+            record,
+            frame_count=len(self.shown),
+            repeats=self.repeats,
+            detail=trainer.detail,
+            residual=trainer.residual,
+            filter=trainer.filter,
+        )
 
     def renderer(self, record: GopRecord) -> GopRenderer:
         """What draws a record of this clip."""
@@ -119,7 +124,7 @@ class Job:
         renderer, found = self.renderer(record), list[float]()
         for number, picture in enumerate(self.shown):
             if number not in self.repeats:
-                drawn = renderer.render(number - bisect_left(self.repeats, number))
+                drawn = renderer.render(renderer.position(number))
             found.append(psnr(drawn, picture))
         return found
 

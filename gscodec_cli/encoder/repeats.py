@@ -7,56 +7,47 @@ Such a frame costs a Gaussian that moves on its line as much as a turn. Must not
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gscodec.format.detail import BLOCK
+from gscodec_cli.encoder.blocks import blocks_of
 
 # Mean squared differences of samples of 8 bits.
 UNSEEN = 0.25  # in any block of BLOCK pixels: nobody sees it, and few encodes come as near to their source
 # In the whole of a frame between two that move more than 1 / SHARE times as much: what a codec before us has left of a
 # repeat. What little there is beside is one frame late.
 STALL, SHARE = 0.5, 0.05
-BLOCK = 8
 
 
 def repeats_of(pictures: NDArray) -> tuple[int, ...]:
     """Which of a GoP's pictures [T, H, W, 3] uint8 or uint16 can be shown by the one before that is no repeat."""
     found: list[int] = []
-    last, before = 0, math.inf  # the latest distinct one, and how much was new in it
-    while last < len(pictures):
-        run, after = _run(pictures, last)
-        least = min(before, after)
-        stall = 0.0 if math.isinf(least) else SHARE * least
-        for number, change in enumerate(run, last + 1):
-            if change > stall and not _unseen(pictures[number], pictures[last], change):
-                last, before = number, change
-                break
+    # The latest distinct one, how much was new in it, and how much is new in the next one, where that was asked for.
+    last, before, after = 0, math.inf, -1.0
+    for number in range(1, len(pictures)):
+        squares = _squares(pictures[number], pictures[last])
+        change = float(squares.mean())
+        again = change <= UNSEEN and _unseen(squares)
+        if not again and change <= min(STALL, SHARE * before):
+            after = _next_change(pictures[number + 1 :], pictures[last]) if after < 0 else after
+            again = change <= SHARE * after and math.isfinite(min(before, after))
+        if again:
             found.append(number)
         else:
-            last, before = last + len(run) + 1, after
+            last, before, after = number, change, -1.0
     return tuple(found)
 
 
-def _run(pictures: NDArray, last: int) -> tuple[Sequence[float], float]:
-    """How much each picture behind `last` differs from it, up to the first that does so by more than STALL, and by how
-    much that one does; infinity where there is none.
-    """
-    run: list[float] = []
-    for picture in pictures[last + 1 :]:
-        change = float(_squares(picture, pictures[last]).mean())
-        if change > STALL:
-            return run, change
-        run.append(change)
-    return run, math.inf
+def _next_change(pictures: NDArray, last: NDArray) -> float:
+    """How much the first of `pictures` that differs from `last` by more than STALL does; infinity if none does."""
+    changes = (float(_squares(picture, last).mean()) for picture in pictures)
+    return next((change for change in changes if change > STALL), math.inf)
 
 
-def _unseen(picture: NDArray, other: NDArray, change: float) -> bool:
-    if change > UNSEEN:
-        return False
-    squares = _squares(picture, other).mean(2)
-    rows = np.add.reduceat(squares, np.arange(0, squares.shape[0], BLOCK), axis=0)
-    sums = np.add.reduceat(rows, np.arange(0, squares.shape[1], BLOCK), axis=1)
+def _unseen(squares: NDArray[np.float32]) -> bool:
+    sums = blocks_of(squares.mean(2, keepdims=True), "constant").sum((3, 4))
     return bool(sums.max() <= UNSEEN * BLOCK**2)
 
 
